@@ -131,6 +131,12 @@ impl Writer {
         Self(Vec::new())
     }
 
+    /// Starts empty with room for `capacity` bytes.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
     /// What was written.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
