@@ -1,1 +1,33 @@
-//! Skeleton.
+//! The SQLite store of one node: its identity, group keys, every batch it knows, and an index by topic.
+//!
+//! [`Store`] is the only writer; whatever a method of it wrote survives power loss once it returns.
+//! [`Reader`]s read beside it, page by page, and never hold it up. Both are blocking: a runtime calls
+//! them from threads of its own.
+
+mod append;
+mod batch_row;
+mod catch_up;
+mod columns;
+mod connection;
+mod error;
+mod history;
+mod newest;
+mod piece;
+mod place;
+mod reader;
+mod schema;
+mod settings;
+mod snapshot;
+mod store;
+mod verify;
+
+pub use catch_up::{CATCH_UP_LEN_MAX, CatchUpPage};
+pub use error::StoreError;
+pub use history::{HISTORY_ENTRIES_MAX, HISTORY_LEN_MAX, History, HistoryQuery, StoredEntry};
+pub use reader::{Reader, TopicSummary};
+pub use schema::SCHEMA_VERSION;
+pub use settings::{CONTACTS_MAX, Contact, META_LEN_MAX, MIRRORS_MAX};
+pub use store::Store;
+pub use verify::{FAULTS_MAX, VerifyReport};
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
