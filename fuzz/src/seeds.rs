@@ -1,0 +1,182 @@
+//! Valid inputs, from which fuzzing starts.
+
+use roda_proto::crypto::SigningKey;
+use roda_proto::log::batch::BatchBuilder;
+use roda_proto::stream::{self, EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest};
+use roda_proto::wire::codec::Writer;
+use roda_proto::wire::join::{Offer, Probe, group_tag};
+use roda_proto::wire::{Beacon, Fragment, Frame, Gap, Header, Nack, Part, Peer};
+use roda_proto::{
+    AuthorId, Batch, EntryKind, EpochTag, GroupId, Hash, Hlc, Incarnation, InviteId, InviteToken,
+    NodeId, SenderTag, Seq, Topic, WallTime,
+};
+use zeroize::Zeroizing;
+
+const AUTHOR: AuthorId = AuthorId([7; 16]);
+const GROUP: GroupId = GroupId([3; 16]);
+
+/// Seeds of [`crate::datagram`].
+pub fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
+    let mut header = Writer::new();
+    Header {
+        epoch: EpochTag(5),
+        sender: SenderTag(6),
+        number: 7,
+    }
+    .write(&mut header);
+    let nack = Frame::Nack(Nack {
+        author: AUTHOR,
+        round: 1,
+        gaps: vec![Gap {
+            from: Seq(3),
+            to: Seq(9),
+        }],
+        parts: vec![Part {
+            first: Seq(10),
+            missing: vec![(0, 3), (7, 7)],
+        }],
+    });
+    let beacon = Frame::Beacon(Beacon {
+        author: Some(AUTHOR),
+        head: Seq(300),
+        heads: vec![(AUTHOR, Seq(4)), (AuthorId([8; 16]), Seq(70_000))],
+        asks: vec![SenderTag(1)],
+        answers: vec![SenderTag(u64::MAX)],
+        ..Beacon::default()
+    });
+    let fragment = Frame::Fragment(Fragment {
+        author: AUTHOR,
+        first: Seq(1),
+        count: 2,
+        len: 5,
+        index: 0,
+        data: b"hello",
+    });
+    let others = [
+        Frame::Path(77),
+        Frame::Attach(u64::MAX),
+        Frame::Peers(vec![Peer {
+            ip: [1; 16],
+            port: 9,
+        }]),
+        Frame::Bye(AUTHOR),
+    ];
+    let probe = Probe {
+        group_tag: group_tag(&GROUP),
+        nonce: [2; 8],
+        invite: InviteId(NodeId([4; 32])),
+    };
+    let offer = Offer {
+        group_tag: group_tag(&GROUP),
+        nonce: [2; 8],
+        stream_port: 7000,
+    };
+    vec![
+        ("header", header.into_vec()),
+        ("nack", nack.to_vec()),
+        ("beacon", beacon.to_vec()),
+        ("fragment", fragment.to_vec()),
+        ("several", others.iter().flat_map(Frame::to_vec).collect()),
+        ("probe", probe.encode()),
+        ("offer", offer.encode()),
+    ]
+}
+
+/// Seeds of [`crate::batch`].
+pub fn batches() -> Vec<(&'static str, Vec<u8>)> {
+    let topics = [topic("roda"), topic("praça-1")];
+    let mut one = BatchBuilder::new(Seq(1));
+    one.push(Hlc(5), EntryKind::Message, Some(&topics[0]), b"hi");
+    let mut many = BatchBuilder::new(Seq(9));
+    for number in 0..20_u8 {
+        let topic = Some(&topics[usize::from(number % 2)]);
+        let hlc = Hlc(1_000 + u64::from(number) * 300);
+        many.push(
+            hlc,
+            EntryKind::Message,
+            topic,
+            &vec![number; usize::from(number) * 10],
+        );
+    }
+    many.push(Hlc(u64::MAX - 1), EntryKind::Control, None, b"control");
+    many.push(Hlc(u64::MAX), EntryKind::Unknown(200), None, b"");
+    let deps = [
+        (AuthorId([1; 16]), Seq(4)),
+        (AuthorId([2; 16]), Seq(u64::MAX)),
+    ];
+    vec![
+        ("one", sealed(one, &[]).bytes().to_vec()),
+        ("many", sealed(many, &deps).bytes().to_vec()),
+    ]
+}
+
+/// Seeds of [`crate::invite`].
+pub fn invites() -> Vec<(&'static str, Vec<u8>)> {
+    let token = |hints: &[&str]| {
+        InviteToken {
+            group: GROUP,
+            seed: Zeroizing::new([2; 16]),
+            expires: WallTime(1_700_000_000_000),
+            hints: hints
+                .iter()
+                .map(|hint| hint.parse().expect("an address"))
+                .collect(),
+        }
+        .to_string()
+        .into_bytes()
+    };
+    vec![
+        ("plain", token(&[])),
+        ("hints", token(&["10.0.0.1:7000", "[fd00::1]:7001"])),
+    ]
+}
+
+/// Seeds of [`crate::stream()`].
+pub fn stream_messages() -> Vec<(&'static str, Vec<u8>)> {
+    let join = Request::Join(JoinRequest {
+        group: GROUP,
+        invite: InviteId(NodeId([4; 32])),
+        proof: vec![5; 64],
+        wrap_key: [6; 32],
+        nick: "ana".to_owned(),
+    });
+    let sync = Request::Sync(SyncRequest {
+        group: GROUP,
+        have: vec![(AUTHOR, Seq(4)), (AuthorId([8; 16]), Seq(u64::MAX))],
+        epochs: vec![EpochTag(9)],
+    });
+    let keys = Response::Keys(vec![EpochKey {
+        secret: [1; 32],
+        created: Hlc(2),
+    }]);
+    let batch = Response::Batch(batches().swap_remove(0).1.into());
+    vec![
+        ("join", stream::encode(&join)),
+        ("sync", stream::encode(&sync)),
+        (
+            "refused",
+            stream::encode(&Response::Refused(Refusal::UsedUp)),
+        ),
+        ("keys", stream::encode(&keys)),
+        ("batch", stream::encode(&batch)),
+        ("done", stream::encode(&Response::Done)),
+    ]
+}
+
+/// Seeds of [`crate::seal()`].
+pub fn sealing_plans() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("once", vec![0, 20, 1, 1, 0, 0]),
+        ("replay", vec![0, 20, 1, 1, 0, 0, 1, 0, 0, 0, 9, 9, 1, 1, 0]),
+        ("forge", vec![0, 20, 1, 2, 0, 5, 3, 0, 9, 1, 0, 0, 2, 0, 7]),
+    ]
+}
+
+fn sealed(builder: BatchBuilder, deps: &[(AuthorId, Seq)]) -> Batch {
+    let key = SigningKey::from_seed(&[9; 32]);
+    builder.seal(&key, Incarnation([1; 8]), Hash::ZERO, deps)
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).expect("a valid name")
+}
