@@ -10,6 +10,8 @@ pub use roda_proto::{
     stream::Refusal,
 };
 
+mod net;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
