@@ -254,7 +254,7 @@ mod tests {
         let (head, body) = packet.split_at(4);
         assert_eq!(
             key.open(5, head, &mut body.to_vec()).as_deref(),
-            Some(&mut b"body"[..])
+            Some(&b"body"[..])
         );
         assert!(key.open(6, head, &mut body.to_vec()).is_none());
         assert!(key.open(5, b"HEAD", &mut body.to_vec()).is_none());

@@ -27,6 +27,8 @@ pub enum Record {
         /// The last entry that stays.
         above: Seq,
     },
+    /// This node writes no entry at or below this clock any more; the greatest one counts.
+    Clock(Hlc),
     /// The author signed two different logs: accept nothing more from it.
     Frozen(AuthorId),
 }
@@ -99,6 +101,8 @@ pub struct Snapshot {
     pub control: Vec<Arc<Batch>>,
     /// The newest batch of every author.
     pub heads: Vec<Head>,
+    /// The greatest [`Record::Clock`].
+    pub clock: Hlc,
     /// Authors that signed two different logs.
     pub frozen: Vec<AuthorId>,
 }

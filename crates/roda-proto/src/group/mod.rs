@@ -1,16 +1,21 @@
-//! Who belongs: identities, invites, membership, group keys.
+//! Who belongs: identities, invites, membership, group keys, presence.
 
+pub mod control;
 pub mod invite;
-
-pub use invite::{InviteId, InviteToken, InviteTokenError};
+pub mod membership;
+pub mod presence;
 
 use alloc::string::String;
+
+pub use control::founding_group_id;
+pub use invite::{InviteId, InviteToken, InviteTokenError};
+pub use membership::{Allowed, Membership};
 
 use crate::id::NodeId;
 
 /// Most members of a group.
 pub const MEMBERS_MAX: usize = 1024;
-/// Longest nick, in bytes.
+/// Longest nick or group name, in bytes.
 pub const NICK_LEN_MAX: usize = 64;
 
 /// A member as the group knows it.
@@ -22,7 +27,7 @@ pub struct MemberInfo {
     pub nick: String,
     /// Whether it is heard.
     pub presence: Presence,
-    /// Entries of the group that it is known to lack; `None` if unknown.
+    /// Entries that this node has and it lacks, by its last beacon; `None` if unknown.
     pub behind: Option<u64>,
     /// How its datagrams reach this node.
     pub carrier: Option<Carrier>,

@@ -66,8 +66,13 @@ impl Secure {
     /// Starts with the keys at hand; `tag` was never used before.
     #[must_use]
     pub fn new(tag: SenderTag, epochs: Vec<EpochRecord>, now: Timestamp) -> Self {
-        let mut secure =
-            Self { tag, next_number: 0, epochs: Vec::new(), sending: None, senders: BTreeMap::new() };
+        let mut secure = Self {
+            tag,
+            next_number: 0,
+            epochs: Vec::new(),
+            sending: None,
+            senders: BTreeMap::new(),
+        };
         for record in epochs {
             secure.add_epoch(record, now);
         }
@@ -82,11 +87,19 @@ impl Secure {
 
     /// Adds a key; returns whether it is new.
     pub fn add_epoch(&mut self, record: EpochRecord, now: Timestamp) -> bool {
-        if self.epochs.iter().any(|epoch| epoch.record.tag == record.tag) {
+        if self
+            .epochs
+            .iter()
+            .any(|epoch| epoch.record.tag == record.tag)
+        {
             return false;
         }
         let rank = (record.created, crypto::sha256(&[&*record.secret]));
-        self.epochs.push(Epoch { record, rank, superseded_at: None });
+        self.epochs.push(Epoch {
+            record,
+            rank,
+            superseded_at: None,
+        });
         self.epochs.sort_by(|a, b| b.rank.cmp(&a.rank));
         self.epochs.truncate(EPOCHS_MAX);
         for epoch in self.epochs.iter_mut().skip(1) {
@@ -97,8 +110,17 @@ impl Secure {
 
     /// Forgets keys that were replaced long enough ago; returns their tags.
     pub fn forget_superseded(&mut self, now: Timestamp) -> Vec<EpochTag> {
-        let is_over = |epoch: &Epoch| epoch.superseded_at.is_some_and(|at| now.since(at) >= SUPERSEDED_FOR);
-        let over: Vec<EpochTag> = self.epochs.iter().filter(|e| is_over(e)).map(|e| e.record.tag).collect();
+        let is_over = |epoch: &Epoch| {
+            epoch
+                .superseded_at
+                .is_some_and(|at| now.since(at) >= SUPERSEDED_FOR)
+        };
+        let over: Vec<EpochTag> = self
+            .epochs
+            .iter()
+            .filter(|e| is_over(e))
+            .map(|e| e.record.tag)
+            .collect();
         if !over.is_empty() {
             self.epochs.retain(|epoch| !is_over(epoch));
             self.senders.retain(|(tag, _), _| !over.contains(tag));
@@ -109,7 +131,11 @@ impl Secure {
     /// When [`Self::forget_superseded`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.epochs.iter().filter_map(|epoch| epoch.superseded_at).min().map(|at| at + SUPERSEDED_FOR)
+        self.epochs
+            .iter()
+            .filter_map(|epoch| epoch.superseded_at)
+            .min()
+            .map(|at| at + SUPERSEDED_FOR)
     }
 
     /// Known keys, the one used for sending first.
@@ -123,12 +149,25 @@ impl Secure {
         let number = self.next_number;
         self.next_number += 1;
         let phase = number >> PHASE_BITS;
-        if self.sending.as_ref().is_none_or(|(tag, old, _)| (*tag, *old) != (record.tag, phase)) {
-            self.sending = Some((record.tag, phase, PacketKey::new(&record.secret, self.tag, phase)));
+        if self
+            .sending
+            .as_ref()
+            .is_none_or(|(tag, old, _)| (*tag, *old) != (record.tag, phase))
+        {
+            self.sending = Some((
+                record.tag,
+                phase,
+                PacketKey::new(&record.secret, self.tag, phase),
+            ));
         }
         let (epoch, _, key) = self.sending.as_ref()?;
         let mut writer = Writer::with_capacity(HEADER_LEN + frames.len() + SEAL_LEN);
-        Header { epoch: *epoch, sender: self.tag, number }.write(&mut writer);
+        Header {
+            epoch: *epoch,
+            sender: self.tag,
+            number,
+        }
+        .write(&mut writer);
         writer.raw(frames);
         let mut datagram = writer.into_vec();
         key.seal(number, HEADER_LEN, &mut datagram);
@@ -139,48 +178,83 @@ impl Secure {
     ///
     /// # Errors
     /// Why it was refused. A datagram of this very run (multicast loops back) opens to `Ok(None)`.
-    pub fn open<'a>(&mut self, now: Timestamp, datagram: &'a mut [u8]) -> Result<Option<Opened<'a>>, Rejected> {
+    pub fn open<'a>(
+        &mut self,
+        now: Timestamp,
+        datagram: &'a mut [u8],
+    ) -> Result<Option<Opened<'a>>, Rejected> {
         let header = Header::parse(datagram)?;
         if header.sender == self.tag {
             return Ok(None);
         }
-        let position = self.epochs.iter().position(|epoch| epoch.record.tag == header.epoch);
+        let position = self
+            .epochs
+            .iter()
+            .position(|epoch| epoch.record.tag == header.epoch);
         let position = position.ok_or(Rejected::UnknownEpoch)?;
         let secret = &self.epochs[position].record.secret;
         let id = (header.epoch, header.sender);
         let phase = header.number >> PHASE_BITS;
         let known = self.senders.get_mut(&id);
-        if known.as_ref().is_some_and(|sender| !sender.window.is_new(header.number)) {
+        if known
+            .as_ref()
+            .is_some_and(|sender| !sender.window.is_new(header.number))
+        {
             return Err(Rejected::Replay);
         }
         let (head, body) = datagram.split_at_mut(HEADER_LEN);
         match known {
             Some(sender) => {
-                let fresh = (sender.phase != phase).then(|| PacketKey::new(secret, header.sender, phase));
+                let fresh =
+                    (sender.phase != phase).then(|| PacketKey::new(secret, header.sender, phase));
                 let key = fresh.as_ref().unwrap_or(&sender.key);
-                let body = key.open(header.number, head, body).ok_or(Rejected::BadSeal)?;
+                let body = key
+                    .open(header.number, head, body)
+                    .ok_or(Rejected::BadSeal)?;
                 sender.window.mark(header.number);
                 sender.heard = now;
                 if let Some(key) = fresh.filter(|_| phase > sender.phase) {
                     (sender.phase, sender.key) = (phase, key);
                 }
-                Ok(Some(Opened { sender: header.sender, current: position == 0, body }))
+                Ok(Some(Opened {
+                    sender: header.sender,
+                    current: position == 0,
+                    body,
+                }))
             }
             None => {
                 let key = PacketKey::new(secret, header.sender, phase);
-                let body = key.open(header.number, head, body).ok_or(Rejected::BadSeal)?;
+                let body = key
+                    .open(header.number, head, body)
+                    .ok_or(Rejected::BadSeal)?;
                 let mut window = ReplayWindow::default();
                 window.mark(header.number);
                 self.make_room();
-                self.senders.insert(id, Sender { window, phase, key, heard: now });
-                Ok(Some(Opened { sender: header.sender, current: position == 0, body }))
+                self.senders.insert(
+                    id,
+                    Sender {
+                        window,
+                        phase,
+                        key,
+                        heard: now,
+                    },
+                );
+                Ok(Some(Opened {
+                    sender: header.sender,
+                    current: position == 0,
+                    body,
+                }))
             }
         }
     }
 
     fn make_room(&mut self) {
         if self.senders.len() >= SENDERS_MAX {
-            let oldest = self.senders.iter().min_by_key(|(_, sender)| sender.heard).map(|(id, _)| *id);
+            let oldest = self
+                .senders
+                .iter()
+                .min_by_key(|(_, sender)| sender.heard)
+                .map(|(id, _)| *id);
             if let Some(oldest) = oldest {
                 self.senders.remove(&oldest);
             }
@@ -197,7 +271,11 @@ mod tests {
 
     fn epoch(byte: u8, created: u64) -> EpochRecord {
         let secret = Zeroizing::new([byte; 32]);
-        EpochRecord { tag: crypto::epoch_tag(&secret), secret, created: Hlc(created) }
+        EpochRecord {
+            tag: crypto::epoch_tag(&secret),
+            secret,
+            created: Hlc(created),
+        }
     }
 
     fn pair() -> (Secure, Secure) {
@@ -206,7 +284,9 @@ mod tests {
     }
 
     fn outcome(secure: &mut Secure, datagram: &[u8]) -> Result<bool, Rejected> {
-        secure.open(Timestamp::default(), &mut datagram.to_vec()).map(|opened| opened.is_some())
+        secure
+            .open(Timestamp::default(), &mut datagram.to_vec())
+            .map(|opened| opened.is_some())
     }
 
     #[test]
@@ -236,12 +316,24 @@ mod tests {
         let old = a.seal(b"old").unwrap();
         assert!(b.add_epoch(epoch(2, 2), Timestamp::default()));
         assert!(!b.add_epoch(epoch(2, 2), Timestamp::default()));
-        let opened = b.open(Timestamp::default(), &mut old.clone()).unwrap().map(|opened| opened.current);
+        let opened = b
+            .open(Timestamp::default(), &mut old.clone())
+            .unwrap()
+            .map(|opened| opened.current);
         assert_eq!(opened, Some(false));
         let new = b.seal(b"new").unwrap();
         assert_eq!(outcome(&mut a, &new), Err(Rejected::UnknownEpoch));
-        assert_eq!(b.next_deadline(), Some(Timestamp::default() + SUPERSEDED_FOR));
-        assert_eq!(b.forget_superseded(Timestamp::default() + SUPERSEDED_FOR), [epoch(1, 1).tag]);
-        assert_eq!(outcome(&mut b, &a.seal(b"late").unwrap()), Err(Rejected::UnknownEpoch));
+        assert_eq!(
+            b.next_deadline(),
+            Some(Timestamp::default() + SUPERSEDED_FOR)
+        );
+        assert_eq!(
+            b.forget_superseded(Timestamp::default() + SUPERSEDED_FOR),
+            [epoch(1, 1).tag]
+        );
+        assert_eq!(
+            outcome(&mut b, &a.seal(b"late").unwrap()),
+            Err(Rejected::UnknownEpoch)
+        );
     }
 }

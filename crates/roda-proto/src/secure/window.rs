@@ -16,7 +16,10 @@ pub struct ReplayWindow {
 
 impl Default for ReplayWindow {
     fn default() -> Self {
-        Self { end: 0, seen: [0; WORDS] }
+        Self {
+            end: 0,
+            seen: [0; WORDS],
+        }
     }
 }
 

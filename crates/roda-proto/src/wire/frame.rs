@@ -18,6 +18,9 @@ use crate::wire::codec::{Reader, Writer};
 pub const FRAGMENT_HEADER_LEN: usize = 16 + 8 + 2 + 4 + 2;
 /// Bytes of a batch in each fragment but the last. Wire format: every holder cuts the same way.
 pub const FRAGMENT_DATA_LEN: usize = 1120;
+/// Most fragments of a batch; one bit each fits a word.
+pub const FRAGMENTS_MAX: usize = crate::log::BATCH_LEN_MAX.div_ceil(FRAGMENT_DATA_LEN);
+const _: () = assert!(FRAGMENTS_MAX <= 64);
 /// Bytes before a frame's body.
 pub const FRAME_HEADER_LEN: usize = 3;
 
@@ -102,9 +105,9 @@ pub struct Part {
     /// First entry of the batch.
     #[n(0)]
     pub first: Seq,
-    /// Ranges of fragment numbers, both ends included.
+    /// Missing fragments: bit n stands for fragment n.
     #[n(1)]
-    pub missing: Vec<(u16, u16)>,
+    pub missing: u64,
 }
 
 /// A sign of life that carries what a receiver needs to find what it lacks.
@@ -141,6 +144,9 @@ pub struct Beacon {
     /// Its wall clock in milliseconds, to find clocks that are wrong.
     #[n(9)]
     pub wall: u64,
+    /// Number of all entries it has.
+    #[n(10)]
+    pub entries: u64,
 }
 
 /// Where a member is.
@@ -227,7 +233,11 @@ impl<'a> Fragment<'a> {
             index: reader.u16()?,
             data: reader.take(body.len() - reader.position())?,
         };
-        if fragment.is_consistent() { Ok(fragment) } else { Err(Rejected::Malformed) }
+        if fragment.is_consistent() {
+            Ok(fragment)
+        } else {
+            Err(Rejected::Malformed)
+        }
     }
 
     fn is_consistent(&self) -> bool {
@@ -262,35 +272,69 @@ mod tests {
 
     fn round_trip(frame: &Frame<'_>) {
         let bytes = frame.to_vec();
-        assert_eq!(Frame::parse_all(&bytes).as_deref(), Ok(core::slice::from_ref(frame)));
+        assert_eq!(
+            Frame::parse_all(&bytes).as_deref(),
+            Ok(core::slice::from_ref(frame))
+        );
         for end in 1..bytes.len() {
-            assert_eq!(Frame::parse_all(&bytes[..end]), Err(Rejected::Malformed), "cut at {end}");
+            assert_eq!(
+                Frame::parse_all(&bytes[..end]),
+                Err(Rejected::Malformed),
+                "cut at {end}"
+            );
         }
     }
 
     #[test]
     fn every_frame_survives_a_round_trip_and_no_cut_one_is_accepted() {
         let author = AuthorId([7; 16]);
-        let fragment = Fragment { author, first: Seq(1), count: 2, len: 5, index: 0, data: b"hello" };
+        let fragment = Fragment {
+            author,
+            first: Seq(1),
+            count: 2,
+            len: 5,
+            index: 0,
+            data: b"hello",
+        };
         round_trip(&Frame::Fragment(fragment));
         round_trip(&Frame::Nack(Nack {
             author,
             round: 1,
-            gaps: vec![Gap { from: Seq(3), to: Seq(9) }],
-            parts: vec![Part { first: Seq(10), missing: vec![(0, 3), (7, 7)] }],
+            gaps: vec![Gap {
+                from: Seq(3),
+                to: Seq(9),
+            }],
+            parts: vec![Part {
+                first: Seq(10),
+                missing: 0b1000_1111,
+            }],
         }));
-        let beacon = Beacon { author: Some(author), heads: vec![(author, Seq(4))], ..Beacon::default() };
+        let beacon = Beacon {
+            author: Some(author),
+            heads: vec![(author, Seq(4))],
+            ..Beacon::default()
+        };
         round_trip(&Frame::Beacon(beacon));
         round_trip(&Frame::Path(77));
         round_trip(&Frame::Attach(77));
-        round_trip(&Frame::Peers(vec![Peer { ip: [1; 16], port: 9 }]));
+        round_trip(&Frame::Peers(vec![Peer {
+            ip: [1; 16],
+            port: 9,
+        }]));
         round_trip(&Frame::Bye(author));
     }
 
     #[test]
     fn a_fragment_has_these_bytes() {
         let author = AuthorId([0xaa; 16]);
-        let fragment = Fragment { author, first: Seq(1), count: 2, len: 3, index: 0, data: b"abc" };
+        let fragment = Fragment {
+            author,
+            first: Seq(1),
+            count: 2,
+            len: 3,
+            index: 0,
+            data: b"abc",
+        };
         let mut expected = vec![1, 0, 35];
         expected.extend([0xaa; 16]);
         expected.extend([0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 3, 0, 0]);
@@ -300,16 +344,41 @@ mod tests {
 
     #[test]
     fn a_fragment_that_contradicts_itself_is_refused() {
-        let fragment = Fragment { author: AuthorId([7; 16]), first: Seq(1), count: 1, len: 5, index: 0, data: b"hello" };
+        let fragment = Fragment {
+            author: AuthorId([7; 16]),
+            first: Seq(1),
+            count: 1,
+            len: 5,
+            index: 0,
+            data: b"hello",
+        };
         for bad in [
-            Fragment { first: Seq(0), ..fragment },
-            Fragment { count: 0, ..fragment },
+            Fragment {
+                first: Seq(0),
+                ..fragment
+            },
+            Fragment {
+                count: 0,
+                ..fragment
+            },
             Fragment { len: 6, ..fragment },
-            Fragment { index: 1, ..fragment },
-            Fragment { len: 70_000, ..fragment },
-            Fragment { first: Seq(u64::MAX), ..fragment },
+            Fragment {
+                index: 1,
+                ..fragment
+            },
+            Fragment {
+                len: 70_000,
+                ..fragment
+            },
+            Fragment {
+                first: Seq(u64::MAX),
+                ..fragment
+            },
         ] {
-            assert_eq!(Frame::parse_all(&Frame::Fragment(bad).to_vec()), Err(Rejected::Malformed));
+            assert_eq!(
+                Frame::parse_all(&Frame::Fragment(bad).to_vec()),
+                Err(Rejected::Malformed)
+            );
         }
     }
 

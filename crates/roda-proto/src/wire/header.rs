@@ -69,13 +69,25 @@ mod tests {
 
     #[test]
     fn the_header_has_these_bytes() {
-        let header = Header { epoch: EpochTag(0x0102_0304), sender: SenderTag(5), number: 6 };
+        let header = Header {
+            epoch: EpochTag(0x0102_0304),
+            sender: SenderTag(5),
+            number: 6,
+        };
         let mut writer = Writer::new();
         header.write(&mut writer);
-        assert_eq!(writer.as_slice(), [0x10, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6]);
+        assert_eq!(
+            writer.as_slice(),
+            [
+                0x10, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6
+            ]
+        );
         assert_eq!(writer.len(), HEADER_LEN);
         assert_eq!(Header::parse(writer.as_slice()), Ok(header));
-        assert_eq!(Header::parse(&writer.as_slice()[..20]), Err(Rejected::Malformed));
+        assert_eq!(
+            Header::parse(&writer.as_slice()[..20]),
+            Err(Rejected::Malformed)
+        );
         assert_eq!(Header::parse(&[0x20; 30]), Err(Rejected::Version));
     }
 }

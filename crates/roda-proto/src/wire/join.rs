@@ -44,7 +44,11 @@ impl Probe {
     /// A probe by a member that lost touch.
     #[must_use]
     pub const fn by_member(group_tag: [u8; 8], nonce: [u8; 8]) -> Self {
-        Self { group_tag, nonce, invite: InviteId(NodeId([0; 32])) }
+        Self {
+            group_tag,
+            nonce,
+            invite: InviteId(NodeId([0; 32])),
+        }
     }
 
     /// Whether a member asks, not a joiner.
@@ -125,11 +129,19 @@ mod tests {
 
     #[test]
     fn probe_and_offer_survive_a_round_trip_and_an_offer_is_smaller() {
-        let probe = Probe { group_tag: [1; 8], nonce: [2; 8], invite: InviteId(NodeId([3; 32])) };
+        let probe = Probe {
+            group_tag: [1; 8],
+            nonce: [2; 8],
+            invite: InviteId(NodeId([3; 32])),
+        };
         assert_eq!(Probe::parse(&probe.encode()), Some(probe));
         assert!(!probe.is_by_member());
         assert!(Probe::by_member([1; 8], [2; 8]).is_by_member());
-        let offer = Offer { group_tag: [1; 8], nonce: [2; 8], stream_port: 7 };
+        let offer = Offer {
+            group_tag: [1; 8],
+            nonce: [2; 8],
+            stream_port: 7,
+        };
         assert_eq!(Offer::parse(&offer.encode()), Some(offer));
         assert!(offer.encode().len() < probe.encode().len());
         assert_eq!(Probe::parse(&offer.encode()), None);

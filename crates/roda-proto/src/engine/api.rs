@@ -1,4 +1,4 @@
-//! The engine: routes between the protocol parts and keeps their outputs in order.
+//! What goes into the engine and what comes out.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -8,12 +8,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::error::Rejected;
-use crate::group::{Carrier, InviteId, MemberInfo, Presence};
-use crate::id::{AuthorId, EpochTag, GroupId, NodeId, Seq};
+use crate::group::InviteId;
+use crate::id::{AuthorId, EpochTag, NodeId, Seq};
 use crate::log::{Batch, Topic};
-use crate::record::{EpochRecord, Record, Snapshot};
+use crate::record::{EpochRecord, Record};
 use crate::stream::Refusal;
-use crate::time::{Hlc, Now, Timestamp, WallTime};
+use crate::time::{Hlc, Timestamp, WallTime};
 
 /// 32 bytes from the operating system; everything random in an engine derives from them.
 #[derive(Clone)]
@@ -308,100 +308,4 @@ pub struct Counters {
     pub catch_ups: u64,
     /// Beacons sent.
     pub beacons_sent: u64,
-}
-
-/// The protocol engine of one node in one group.
-pub struct Engine {
-    _snapshot: Snapshot,
-}
-
-impl Engine {
-    /// Starts from what the store recovered.
-    #[must_use]
-    pub fn new(config: Config, seed: Seed, recovered: Snapshot, now: Now) -> Self {
-        let _unused = (config, seed, now);
-        Self {
-            _snapshot: recovered,
-        }
-    }
-
-    /// Takes one input. Call [`Self::poll_output`] until `Wait` before the next one.
-    ///
-    /// # Errors
-    /// The input was refused whole and nothing changed but a counter.
-    pub fn handle_input(&mut self, now: Now, input: Input<'_>) -> Result<(), Rejected> {
-        let _unused = (now, input);
-        Ok(())
-    }
-
-    /// The next thing to do; `Wait` when there is none.
-    #[must_use]
-    pub fn poll_output(&mut self) -> Output {
-        Output::Wait(None)
-    }
-
-    /// This node.
-    #[must_use]
-    pub fn node(&self) -> NodeId {
-        NodeId([0; 32])
-    }
-
-    /// This node's author.
-    #[must_use]
-    pub fn author(&self) -> AuthorId {
-        AuthorId([0; 16])
-    }
-
-    /// The group.
-    #[must_use]
-    pub fn group(&self) -> GroupId {
-        self._snapshot.identity.group
-    }
-
-    /// Members as known now, this node first.
-    #[must_use]
-    pub fn members(&self) -> Vec<MemberInfo> {
-        let _unused = (Presence::Here, Carrier::Multicast);
-        Vec::new()
-    }
-
-    /// The last durable entry of every author.
-    #[must_use]
-    pub fn version_vector(&self) -> Vec<(AuthorId, Seq)> {
-        Vec::new()
-    }
-
-    /// Group keys a member may be given over a stream: the current one first.
-    #[must_use]
-    pub fn epoch_keys(&self) -> Vec<EpochRecord> {
-        Vec::new()
-    }
-
-    /// The node behind an author.
-    #[must_use]
-    pub fn node_of(&self, author: &AuthorId) -> Option<NodeId> {
-        let _unused = author;
-        None
-    }
-
-    /// The stable frontier.
-    #[must_use]
-    pub fn stable(&self) -> Hlc {
-        Hlc::ZERO
-    }
-
-    /// What happened how often.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        unreachable!("skeleton")
-    }
-
-    /// Seconds until a newcomer could be served; see [`Refusal`]. Checks an invite without using it.
-    ///
-    /// # Errors
-    /// Why the invite would be refused now.
-    pub fn check_invite(&self, invite: &InviteId, now: Now) -> Result<(), Refusal> {
-        let _unused = (invite, now);
-        Ok(())
-    }
 }

@@ -1,0 +1,296 @@
+//! Batches: from arrival over the disk to delivery.
+
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Engine, Event, InFlight, WriteId};
+use crate::error::Rejected;
+use crate::group::Membership;
+use crate::group::control::Control;
+use crate::id::{AuthorId, NodeId};
+use crate::log::outbox::IN_FLIGHT_MAX;
+use crate::log::{Batch, Verdict};
+use crate::record::{EpochRecord, Record};
+use crate::time::WallTime;
+
+/// Rounds in which voided admissions may void more; each takes at least one author away.
+const CUT_ROUNDS_MAX: usize = 64;
+
+impl Engine {
+    /// A complete batch came, by multicast or over a stream.
+    pub(super) fn on_batch(&mut self, bytes: &[u8]) -> Result<Arc<Batch>, Rejected> {
+        let batch = Arc::new(Batch::parse(bytes)?);
+        if batch.last <= self.logs.accepted(&batch.author)
+            || self.logs.is_pending(&batch.author, batch.first)
+        {
+            return Ok(batch);
+        }
+        if !batch.verify() {
+            return Err(Rejected::Forged);
+        }
+        if batch.author == self.author {
+            self.event(Event::Amnesia);
+            return Ok(batch);
+        }
+        match self.offer(&batch) {
+            Ok(Verdict::Accepted) => {
+                self.on_accepted(&batch);
+                self.accept_waiting();
+            }
+            Ok(Verdict::Waits | Verdict::Duplicate) => {}
+            Err(Rejected::Fork) => {
+                self.freeze(&batch.author);
+                return Err(Rejected::Fork);
+            }
+            Err(reason) => return Err(reason),
+        }
+        Ok(batch)
+    }
+
+    fn offer(&mut self, batch: &Arc<Batch>) -> Result<Verdict, Rejected> {
+        if self.removing.contains(&batch.node) {
+            return Err(Rejected::NotMember);
+        }
+        self.logs.offer(batch, &self.membership)
+    }
+
+    fn freeze(&mut self, author: &AuthorId) {
+        if !self.logs.is_frozen(author) {
+            self.logs.freeze(author);
+            self.persist(vec![Record::Frozen(*author)], InFlight::Other);
+            self.event(Event::Forked(*author));
+        }
+    }
+
+    fn accept_waiting(&mut self) {
+        loop {
+            let mut has_moved = false;
+            for batch in self.logs.take_candidates() {
+                match self.offer(&batch) {
+                    Ok(Verdict::Accepted) => {
+                        self.on_accepted(&batch);
+                        has_moved = true;
+                    }
+                    Ok(Verdict::Waits | Verdict::Duplicate) => {}
+                    Err(Rejected::Fork) => self.freeze(&batch.author),
+                    Err(_reason) => self.refuse_batch(&batch.author, &batch),
+                }
+            }
+            if !has_moved {
+                return;
+            }
+        }
+    }
+
+    fn refuse_batch(&mut self, author: &AuthorId, batch: &Batch) {
+        let members = self.members_for_backoff();
+        self.multicast
+            .on_refused(self.now.mono, author, batch.first, members, &mut self.rng);
+    }
+
+    fn on_accepted(&mut self, batch: &Arc<Batch>) {
+        self.counters.batches_received += 1;
+        let wall = self.sane_wall();
+        if let Err(by) = self.clock.observe(batch.hlc_last, wall) {
+            self.event(Event::ClockAhead {
+                node: batch.node,
+                by,
+            });
+        }
+        let clock = self.clock.last();
+        let members = self.members_for_backoff();
+        self.multicast.on_accepted(
+            self.now.mono,
+            &batch.author,
+            batch.last,
+            members,
+            &mut self.rng,
+        );
+        let mut records = vec![Record::Batch(Arc::clone(batch))];
+        if self.frontier.reserve(clock) {
+            records.push(Record::Clock(clock));
+        }
+        self.persist(
+            records,
+            InFlight::Received {
+                batch: Arc::clone(batch),
+                clock,
+            },
+        );
+    }
+
+    /// The wall clock, unless it is far ahead of the middle one of the group.
+    pub(super) fn sane_wall(&self) -> WallTime {
+        let offset = self.peers.median_wall_offset(self.now.mono);
+        let limit = i64::try_from(crate::log::clock::OFFSET_MAX.as_millis()).unwrap_or(i64::MAX);
+        if offset < -limit {
+            WallTime(self.now.wall.0.saturating_sub(offset.unsigned_abs()))
+        } else {
+            self.now.wall
+        }
+    }
+
+    /// Seals what waits to be written, as far as the disk and the network keep up.
+    pub(super) fn write_drafts(&mut self) {
+        while self.own_in_flight < IN_FLIGHT_MAX
+            && !self.outbox.is_empty()
+            && !self.multicast.is_full()
+            && self.settle_at.is_none()
+            && self.keys.pending().is_none()
+            && !self.is_expelled
+        {
+            let deps = self.logs.take_deps();
+            let wall = self.sane_wall();
+            let sealed = self.outbox.seal(
+                &self.signing_key,
+                self.incarnation,
+                self.logs.tip(&self.author),
+                &deps,
+                (&mut self.clock, wall),
+            );
+            self.logs.accept(&sealed.batch);
+            let epochs = sealed.records.iter().filter_map(|record| match record {
+                Record::Epoch(epoch) => Some(epoch.clone()),
+                _other => None,
+            });
+            let epochs: Vec<EpochRecord> = epochs.collect();
+            let mut records = vec![Record::Batch(Arc::clone(&sealed.batch))];
+            records.extend(sealed.records);
+            self.own_in_flight += 1;
+            self.persist(
+                records,
+                InFlight::Own {
+                    batch: sealed.batch,
+                    finished: sealed.finished,
+                    epochs,
+                },
+            );
+        }
+    }
+
+    pub(super) fn on_persisted(&mut self, id: WriteId) {
+        let Some((expected, _)) = self.in_flight.front() else {
+            return;
+        };
+        assert!(*expected == id, "writes are confirmed in order");
+        let Some((_, in_flight)) = self.in_flight.pop_front() else {
+            return;
+        };
+        match in_flight {
+            InFlight::Own {
+                batch,
+                finished,
+                epochs,
+            } => {
+                self.own_in_flight -= 1;
+                self.logs.on_durable(&batch);
+                self.frontier.on_promise(batch.hlc_last);
+                self.multicast.publish(&batch);
+                for done in finished {
+                    let (command, first, last, hlc) =
+                        (done.command, done.first, done.last, done.hlc);
+                    self.event(Event::Done {
+                        command,
+                        first,
+                        last,
+                        hlc,
+                    });
+                }
+                self.deliver(&batch);
+                for epoch in epochs {
+                    self.keys.set_pending(epoch);
+                }
+            }
+            InFlight::Received { batch, clock } => {
+                self.logs.on_durable(&batch);
+                self.frontier.on_promise(clock);
+                self.multicast.keep(&batch);
+                self.deliver(&batch);
+            }
+            InFlight::Epoch(epoch) => self.on_epoch_durable(epoch),
+            InFlight::Other => {}
+        }
+    }
+
+    fn deliver(&mut self, batch: &Arc<Batch>) {
+        if batch.last > self.logs.durable(&batch.author) {
+            return; // Voided meanwhile.
+        }
+        self.event(Event::Delivered(Arc::clone(batch)));
+        self.frontier.mark();
+        self.on_news();
+        if batch.has_control() {
+            self.control.push(Arc::clone(batch));
+            let controls = self.membership.apply(batch);
+            for control in controls {
+                self.on_control(&batch.node, control);
+            }
+            self.event(Event::MembersChanged);
+            self.accept_waiting();
+        }
+    }
+
+    fn on_control(&mut self, by: &NodeId, control: Control) {
+        match control {
+            Control::Found { .. } | Control::Profile { .. } | Control::Invite { .. } => {}
+            Control::Admit { node, invite, .. } => {
+                if *by == self.node {
+                    if let Some(at) = self.admitting.iter().position(|waiting| *waiting == invite) {
+                        self.admitting.remove(at);
+                    }
+                }
+                if let Some(epoch) = self.secure.epochs().next().map(|epoch| epoch.tag) {
+                    self.membership.add_recipient(epoch, node);
+                }
+            }
+            Control::Remove { node, .. } => {
+                self.removing.retain(|removing| *removing != node);
+                self.on_removal();
+            }
+            Control::Leave { .. } => self.on_removal(),
+            Control::Rotate {
+                epoch,
+                created,
+                wraps,
+            } => self.on_rotate(by, epoch, created, &wraps),
+        }
+    }
+
+    /// Someone's membership ended: what it wrote beyond that never counted.
+    fn on_removal(&mut self) {
+        for _ in 0..CUT_ROUNDS_MAX {
+            let voided = self.logs.apply_cuts(&self.membership);
+            if voided.is_empty() {
+                break;
+            }
+            let is_void = |batch: &Batch| {
+                voided
+                    .iter()
+                    .any(|(author, seq)| batch.author == *author && batch.first > *seq)
+            };
+            let before = self.control.len();
+            self.control.retain(|batch| !is_void(batch));
+            let records = voided.iter().map(|(author, above)| Record::Void {
+                author: *author,
+                above: *above,
+            });
+            self.persist(records.collect(), InFlight::Other);
+            for (author, seq) in &voided {
+                self.multicast.cut(author, *seq);
+            }
+            if self.control.len() < before {
+                // Among the void entries were admissions: fold again without them.
+                self.membership = Membership::new(self.group);
+                for batch in &self.control {
+                    self.membership.apply(batch);
+                }
+            }
+        }
+        if self.membership.is_expelled(&self.node) && !self.is_expelled {
+            self.is_expelled = true;
+            self.event(Event::Expelled);
+        }
+        self.schedule_rotation_if_leaked();
+    }
+}

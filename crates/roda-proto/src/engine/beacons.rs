@@ -1,0 +1,468 @@
+//! Beacons: when they go out and what is in them; and what others' beacons mean here.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use super::{Config, Destination, Engine, Event, Via};
+use crate::crypto;
+use crate::error::Rejected;
+use crate::group::presence::Heard;
+use crate::group::{Allowed, Carrier, Presence};
+use crate::id::{AuthorId, NodeId, SenderTag, Seq};
+use crate::multicast::backoff::jitter;
+use crate::time::Timestamp;
+use crate::wire::codec::Writer;
+use crate::wire::{Beacon, Frame, Peer};
+
+/// How long nothing is written after a start, unless a peer is heard sooner.
+pub(super) const SETTLE: Duration = Duration::from_millis(300);
+/// Least pause between two beacons.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_PER_MEMBER: Duration = Duration::from_millis(4);
+/// The first beacon after news comes this soon, then the pauses double.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Least pause between two lists of all heads.
+const HEADS_EVERY: Duration = Duration::from_millis(250);
+/// Above so many members, beacons become rarer, so that their sum stays bounded.
+const FULL_RATE_MEMBERS: u32 = 64;
+/// Heads in one beacon, so that it fits a datagram.
+const HEADS_MAX: usize = 36;
+const TAGS_MAX: usize = 8;
+/// Addresses asked by unicast while multicast does not reach them.
+const CONTACTS_MAX: usize = 64;
+const CONTACT_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Peers told to a newly attached one, so that they fit a datagram.
+const PEERS_MAX: usize = 32;
+/// A gap of more entries than this is fetched over a stream at once.
+const LAG_FOR_CATCH_UP: u64 = 4096;
+
+struct Contact {
+    address: SocketAddr,
+    next: Timestamp,
+    pause: Duration,
+}
+
+pub(super) struct Beacons {
+    at: Timestamp,
+    last: Timestamp,
+    pause: Duration,
+    pause_max: Duration,
+    asks: BTreeSet<SenderTag>,
+    answers: BTreeSet<SenderTag>,
+    wants_heads: bool,
+    heads_sent: Option<Timestamp>,
+    /// Authors whose heads come next, when there are more than fit.
+    heads_after: Option<AuthorId>,
+    contacts: Vec<Contact>,
+    /// Peers that asked by unicast are answered by unicast.
+    reply_to: BTreeSet<SocketAddr>,
+    path_secret: [u8; 32],
+    seen: Vec<(NodeId, Presence)>,
+}
+
+impl Beacons {
+    pub(super) fn new(config: &Config, now: Timestamp, rng: &mut impl Rng) -> Self {
+        let mut path_secret = [0; 32];
+        rng.fill_bytes(&mut path_secret);
+        let mut beacons = Self {
+            at: now,
+            last: now,
+            pause: FIRST_PAUSE,
+            pause_max: config.beacon_interval,
+            asks: BTreeSet::new(),
+            answers: BTreeSet::new(),
+            wants_heads: true,
+            heads_sent: None,
+            heads_after: None,
+            contacts: Vec::new(),
+            reply_to: BTreeSet::new(),
+            path_secret,
+            seen: Vec::new(),
+        };
+        for address in &config.contacts {
+            beacons.add_contact(*address, now);
+        }
+        beacons
+    }
+
+    pub(super) const fn next_deadline(&self) -> Option<Timestamp> {
+        Some(self.at)
+    }
+
+    fn add_contact(&mut self, address: SocketAddr, now: Timestamp) {
+        let known = self
+            .contacts
+            .iter()
+            .any(|contact| contact.address == address);
+        if !known && self.contacts.len() < CONTACTS_MAX && address.port() != 0 {
+            self.contacts.push(Contact {
+                address,
+                next: now,
+                pause: Duration::from_millis(500),
+            });
+        }
+    }
+
+    /// What proves to this node that a peer gets datagrams at an address.
+    fn path_token(&self, address: &SocketAddr) -> u64 {
+        let mut writer = Writer::new();
+        crate::group::invite::write_address(&mut writer, address);
+        let hash = crypto::sha256(&[&self.path_secret, writer.as_slice()]);
+        u64::from_be_bytes(hash.0[..8].try_into().expect("eight bytes"))
+    }
+}
+
+impl Engine {
+    fn member_count(&self) -> u32 {
+        u32::try_from(self.membership.count()).unwrap_or(u32::MAX)
+    }
+
+    fn beacon_pause_min(&self) -> Duration {
+        PAUSE_MIN.max(PAUSE_PER_MEMBER * self.member_count())
+    }
+
+    /// A beacon is wanted soon, but not more often than the group's size allows.
+    pub(super) fn prompt_beacon(&mut self) {
+        let now = self.now.mono;
+        let spread = FIRST_PAUSE.max(self.beacon_pause_min() / 4);
+        let soon = now + FIRST_PAUSE / 2 + jitter(spread, &mut self.rng);
+        let at = soon.max(self.beacons.last + self.beacon_pause_min());
+        self.beacons.at = self.beacons.at.min(at);
+        self.beacons.pause = FIRST_PAUSE;
+    }
+
+    /// Something became durable: others want to know, soon after the last of it.
+    pub(super) fn on_news(&mut self) {
+        let now = self.now.mono;
+        let pause = self.beacon_pause_min() / 2 * 5;
+        let soon = now + self.multicast.grtt() / 2 + jitter(FIRST_PAUSE, &mut self.rng);
+        self.beacons.at = self.beacons.at.min(soon.max(self.beacons.last + pause));
+        self.beacons.pause = FIRST_PAUSE;
+    }
+
+    pub(super) fn poll_beacons(&mut self) {
+        let now = self.now.mono;
+        if now < self.beacons.at || self.is_expelled {
+            if self.is_expelled {
+                self.beacons.at = now + self.beacons.pause_max;
+            }
+            return;
+        }
+        self.send_beacons();
+        let members = self.member_count();
+        let pause_max = self
+            .beacons
+            .pause_max
+            .max(self.beacons.pause_max * members / FULL_RATE_MEMBERS)
+            .min(self.beacons.pause_max * 4);
+        let pause = self
+            .beacons
+            .pause
+            .max(self.beacon_pause_min())
+            .min(pause_max);
+        let spread = jitter(pause / 4, &mut self.rng);
+        self.beacons.last = now;
+        self.beacons.at = now + pause * 7 / 8 + spread;
+        self.beacons.pause = (pause * 2).min(pause_max);
+        self.watch_presence();
+    }
+
+    fn send_beacons(&mut self) {
+        let beacon = self.beacon();
+        let frame = Frame::Beacon(beacon).to_vec();
+        self.counters.beacons_sent += 1;
+        if let Some(datagram) = self.secure.seal(&frame) {
+            self.transmit(Destination::Group, datagram);
+        }
+        let targets = self.take_unicast_targets();
+        for address in targets {
+            let mut writer = Writer::new();
+            writer.raw(&frame);
+            Frame::Path(self.beacons.path_token(&address)).write(&mut writer);
+            if let Some(datagram) = self.secure.seal(writer.as_slice()) {
+                self.transmit(Destination::Address(address), datagram);
+            }
+        }
+        for (address, token) in self.peers.take_attach_requests(self.now.mono) {
+            if let Some(datagram) = self.secure.seal(&Frame::Attach(token).to_vec()) {
+                self.transmit(Destination::Address(address), datagram);
+            }
+        }
+    }
+
+    fn beacon(&mut self) -> Beacon {
+        let unsent = self.multicast.first_unsent().map(|(seq, _)| Seq(seq.0 - 1));
+        let head = unsent
+            .unwrap_or_else(|| self.logs.durable(&self.author))
+            .min(self.logs.durable(&self.author));
+        let wants_heads = core::mem::take(&mut self.beacons.wants_heads);
+        let heads = if wants_heads {
+            self.next_heads(head)
+        } else {
+            Vec::new()
+        };
+        let take = |tags: &mut BTreeSet<SenderTag>| -> Vec<SenderTag> {
+            let taken: Vec<SenderTag> = tags.iter().take(TAGS_MAX).copied().collect();
+            taken.iter().for_each(|tag| {
+                tags.remove(tag);
+            });
+            taken
+        };
+        Beacon {
+            author: Some(self.author),
+            head,
+            promise: self.promise(true),
+            frontier: self.frontier.own(),
+            digest: if unsent.is_some() {
+                0
+            } else {
+                self.logs.digest()
+            },
+            stream_port: self.config.stream_port,
+            heads,
+            asks: take(&mut self.beacons.asks),
+            answers: take(&mut self.beacons.answers),
+            wall: self.now.wall.0,
+            entries: self.logs.entries(),
+        }
+    }
+
+    /// The next part of the version vector; the rest follows with the next beacons.
+    fn next_heads(&mut self, own_head: Seq) -> Vec<(AuthorId, Seq)> {
+        self.beacons.heads_sent = Some(self.now.mono);
+        let after = self.beacons.heads_after.take();
+        let rest = self
+            .logs
+            .vector()
+            .filter(|(author, _)| after.is_none_or(|after| *author > after));
+        let mut heads: Vec<(AuthorId, Seq)> = rest.take(HEADS_MAX + 1).collect();
+        if heads.len() > HEADS_MAX {
+            heads.truncate(HEADS_MAX);
+            self.beacons.heads_after = heads.last().map(|(author, _)| *author);
+            self.beacons.wants_heads = true;
+        }
+        for (author, seq) in &mut heads {
+            if *author == self.author {
+                *seq = own_head;
+            }
+        }
+        heads
+    }
+
+    /// Addresses that get this beacon by unicast: those that multicast may not reach.
+    fn take_unicast_targets(&mut self) -> BTreeSet<SocketAddr> {
+        let now = self.now.mono;
+        let mut targets = core::mem::take(&mut self.beacons.reply_to);
+        for contact in &mut self.beacons.contacts {
+            if contact.next <= now {
+                contact.next = now + contact.pause;
+                contact.pause = (contact.pause * 2).min(CONTACT_PAUSE_MAX);
+                if !self.peers.is_heard_by_multicast(now, &contact.address) {
+                    targets.insert(contact.address);
+                }
+            }
+        }
+        let online: Vec<SocketAddr> = self
+            .peers
+            .online(now)
+            .map(|(_, peer)| peer.address)
+            .collect();
+        targets.extend(
+            online
+                .into_iter()
+                .filter(|address| !self.peers.is_heard_by_multicast(now, address)),
+        );
+        targets
+    }
+
+    fn watch_presence(&mut self) {
+        let now = self.now.mono;
+        let seen: Vec<(NodeId, Presence)> = self
+            .membership
+            .active()
+            .map(|(node, _)| (*node, self.peers.of_node(now, node).0))
+            .collect();
+        if seen != self.beacons.seen {
+            self.beacons.seen = seen;
+            self.event(Event::MembersChanged);
+        }
+    }
+
+    pub(super) fn on_beacon(
+        &mut self,
+        tag: SenderTag,
+        source: SocketAddr,
+        via: Via,
+        beacon: Beacon,
+    ) -> Result<(), Rejected> {
+        let now = self.now.mono;
+        let own = self.secure.tag();
+        let heard = self
+            .peers
+            .on_beacon(now, tag, own, source, via == Via::Multicast, &beacon);
+        if let Heard::Unproven { ask } = heard {
+            if ask {
+                self.beacons.asks.insert(tag);
+                self.reply(via, source);
+            }
+            return Err(Rejected::Unproven);
+        }
+        let Some(author) = beacon.author else {
+            return Ok(());
+        };
+        if beacon.asks.contains(&own) {
+            self.beacons.answers.insert(tag);
+            self.reply(via, source);
+        } else if via == Via::Unicast {
+            self.beacons.reply_to.insert(source);
+        }
+        self.meet(heard, author, &beacon);
+        self.learn_heads(author, &beacon);
+        self.compare(&beacon);
+        self.frontier.mark();
+        Ok(())
+    }
+
+    fn reply(&mut self, via: Via, source: SocketAddr) {
+        self.beacons.wants_heads = true;
+        if via == Via::Unicast {
+            self.beacons.reply_to.insert(source);
+        }
+        self.prompt_beacon();
+    }
+
+    /// Notes who is behind an author, and where.
+    fn meet(&mut self, heard: Heard, author: AuthorId, beacon: &Beacon) {
+        let node = self.logs.node_of(&author);
+        let wall = self.now.wall;
+        let offset =
+            i64::try_from(i128::from(beacon.wall) - i128::from(wall.0)).unwrap_or(i64::MAX);
+        let mut is_new = heard == Heard::Appeared;
+        let mut contact = None;
+        if let Some((_, peer)) = self.peers.iter_mut().find(|(known, _)| **known == author) {
+            is_new |= peer.node.is_none() && node.is_some();
+            (peer.node, peer.wall_offset) = (node, offset);
+            contact = Some((peer.address, peer.stream_address()));
+        }
+        if !is_new {
+            return;
+        }
+        if let (Some(node), Some((address, stream))) = (node, contact) {
+            self.event(Event::Contact {
+                node,
+                address,
+                stream,
+            });
+            self.beacons.add_contact(address, self.now.mono);
+        }
+        if heard == Heard::Appeared {
+            self.beacons.wants_heads = true;
+            self.prompt_beacon();
+        }
+        self.event(Event::MembersChanged);
+    }
+
+    fn learn_heads(&mut self, author: AuthorId, beacon: &Beacon) {
+        let now = self.now.mono;
+        let members = self.members_for_backoff();
+        let mut is_far_behind = false;
+        for (known, seq) in beacon.heads.iter().chain([&(author, beacon.head)]) {
+            let accepted = self.logs.accepted(known);
+            if *known == self.author {
+                if *seq > accepted {
+                    self.event(Event::Amnesia);
+                }
+                continue;
+            }
+            let allowed = self
+                .logs
+                .node_of(known)
+                .map(|node| self.membership.allowed(&node, known));
+            let seq = match allowed {
+                Some(Allowed::UpTo(cut)) => cut.min(*seq),
+                Some(Allowed::All | Allowed::NotYet) | None => *seq,
+            };
+            if self.logs.is_frozen(known) || seq <= accepted {
+                continue;
+            }
+            let lag = self
+                .multicast
+                .announce(now, known, seq, accepted, members, &mut self.rng);
+            let is_author_here = self.peers.presence(now, known) < Presence::Down;
+            is_far_behind |= lag > LAG_FOR_CATCH_UP || (lag > 0 && !is_author_here);
+        }
+        if is_far_behind {
+            self.want_catch_up();
+        }
+        let is_level = beacon.digest == self.logs.digest();
+        if is_level || !beacon.heads.is_empty() {
+            // A peer told what it knows of this author: nothing was forgotten.
+            self.settle_at = None;
+        }
+    }
+
+    /// Different logs and no list of heads: say what is here, so that either side can ask.
+    fn compare(&mut self, beacon: &Beacon) {
+        let now = self.now.mono;
+        let differs =
+            beacon.digest != 0 && beacon.digest != self.logs.digest() && self.multicast.is_idle();
+        let pause = HEADS_EVERY.max(PAUSE_PER_MEMBER * self.member_count());
+        let due = self
+            .beacons
+            .heads_sent
+            .is_none_or(|at| now.since(at) >= pause);
+        if differs && due && !self.beacons.wants_heads {
+            self.beacons.wants_heads = true;
+            self.prompt_beacon();
+        }
+    }
+
+    pub(super) fn on_attach(&mut self, tag: SenderTag, source: SocketAddr, token: u64) {
+        if token == self.beacons.path_token(&source)
+            && self.peers.attach(self.now.mono, tag, source)
+        {
+            let online = self
+                .peers
+                .online(self.now.mono)
+                .map(|(_, peer)| peer.address);
+            let others = online
+                .filter(|address| *address != source)
+                .take(PEERS_MAX)
+                .map(|address| Peer {
+                    ip: match address.ip() {
+                        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+                        IpAddr::V6(ip) => ip.octets(),
+                    },
+                    port: address.port(),
+                });
+            let frame = Frame::Peers(others.collect()).to_vec();
+            if let Some(datagram) = self.secure.seal(&frame) {
+                self.transmit(Destination::Address(source), datagram);
+            }
+        }
+    }
+
+    pub(super) fn on_peers(&mut self, peers: &[Peer]) {
+        for peer in peers {
+            let ip = core::net::Ipv6Addr::from(peer.ip).to_canonical();
+            self.beacons
+                .add_contact(SocketAddr::new(ip, peer.port), self.now.mono);
+        }
+        self.prompt_beacon();
+    }
+
+    /// The carrier over which the online peers are heard, if it is the same for all.
+    #[must_use]
+    pub fn carriers(&self) -> BTreeSet<Carrier> {
+        let now = self.now.mono;
+        let of = |node: &NodeId| self.peers.of_node(now, node).1;
+        self.membership
+            .active()
+            .filter_map(|(node, _)| of(node))
+            .collect()
+    }
+}

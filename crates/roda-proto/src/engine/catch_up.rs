@@ -1,0 +1,200 @@
+//! When what is missing is fetched over a stream, and how a node that missed a key change finds one.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use super::{Destination, Engine, Event};
+use crate::error::Rejected;
+use crate::group::presence::Peer;
+use crate::time::Timestamp;
+use crate::wire::join::{Offer, Probe};
+
+/// Pause after a catch-up that went well.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Pause after one that failed, doubled up to the next.
+const PAUSE_FAILED: Duration = Duration::from_millis(500);
+const PAUSE_FAILED_MAX: Duration = Duration::from_secs(30);
+/// A driver that never says how a catch-up ended does not stop the next one for ever.
+const RUN_MAX: Duration = Duration::from_secs(600);
+/// Offers per second, whoever asks.
+const OFFERS_PER_SECOND: u32 = 20;
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Idle,
+    Running {
+        since: Timestamp,
+    },
+}
+
+#[derive(Default)]
+pub(super) struct CatchUps {
+    state: State,
+    wanted: bool,
+    not_before: Timestamp,
+    failures: u32,
+    /// Nonce of the probe that waits for an offer.
+    probe: Option<[u8; 8]>,
+    probe_wanted: bool,
+    probe_not_before: Timestamp,
+    offers_second: u64,
+    offers: u32,
+}
+
+impl CatchUps {
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        let catch_up = match self.state {
+            State::Idle => self.wanted.then_some(self.not_before),
+            State::Running { since } => Some(since + RUN_MAX),
+        };
+        let probe = self.probe_wanted.then_some(self.probe_not_before);
+        catch_up.into_iter().chain(probe).min()
+    }
+}
+
+impl Engine {
+    pub(super) fn want_catch_up(&mut self) {
+        self.catch_ups.wanted = true;
+    }
+
+    /// Datagrams under an unknown key: perhaps this node missed a key change.
+    pub(super) fn want_probe(&mut self) {
+        self.catch_ups.probe_wanted = !self.is_expelled;
+    }
+
+    pub(super) fn poll_catch_ups(&mut self) {
+        let now = self.now.mono;
+        if let State::Running { since } = self.catch_ups.state {
+            if now.since(since) >= RUN_MAX {
+                self.on_catch_up_ended(false);
+            }
+        }
+        if self.catch_ups.probe_wanted && self.catch_ups.probe_not_before <= now {
+            self.catch_ups.probe_wanted = false;
+            self.back_off_probe();
+            let mut nonce = [0; 8];
+            self.rng.fill_bytes(&mut nonce);
+            self.catch_ups.probe = Some(nonce);
+            let datagram = Probe::by_member(self.group_tag, nonce).encode();
+            let contacts: alloc::vec::Vec<SocketAddr> =
+                self.config.contacts.iter().take(8).copied().collect();
+            for address in contacts {
+                self.send_plain(Destination::Address(address), datagram.clone());
+            }
+            self.send_plain(Destination::Group, datagram);
+        }
+        let is_idle = matches!(self.catch_ups.state, State::Idle);
+        if self.catch_ups.wanted && is_idle && self.catch_ups.not_before <= now {
+            self.catch_ups.wanted = false;
+            if let Some((peer, address)) = self.choose_server() {
+                self.start_catch_up(peer, address);
+            }
+        }
+    }
+
+    fn back_off_probe(&mut self) {
+        let pause = PAUSE_FAILED * (1 << self.catch_ups.failures.min(6));
+        self.catch_ups.probe_not_before = self.now.mono + pause.min(PAUSE_FAILED_MAX);
+    }
+
+    fn start_catch_up(&mut self, peer: Option<crate::NodeId>, address: SocketAddr) {
+        self.catch_ups.state = State::Running {
+            since: self.now.mono,
+        };
+        self.multicast.is_suspended = true;
+        self.counters.catch_ups += 1;
+        self.event(Event::CatchUp { peer, address });
+    }
+
+    /// One of the peers that have most, at random, so that many newcomers spread over many servers.
+    fn choose_server(&mut self) -> Option<(Option<crate::NodeId>, SocketAddr)> {
+        let now = self.now.mono;
+        let serves = |peer: &Peer| {
+            peer.stream_port != 0
+                && peer
+                    .node
+                    .is_none_or(|node| self.membership.is_active(&node))
+        };
+        let most = self
+            .peers
+            .online(now)
+            .filter(|(_, peer)| serves(peer))
+            .map(|(_, peer)| peer.beacon.entries)
+            .max()?;
+        let best = || {
+            self.peers
+                .online(now)
+                .filter(move |(_, peer)| peer.beacon.entries == most)
+        };
+        let count = best().filter(|(_, peer)| serves(peer)).count();
+        let chosen = usize::try_from(self.rng.next_u32()).unwrap_or(0) % count.max(1);
+        let mut serving = self
+            .peers
+            .online(now)
+            .filter(|(_, peer)| peer.beacon.entries == most && serves(peer));
+        serving
+            .nth(chosen)
+            .map(|(_, peer)| (peer.node, peer.stream_address()))
+    }
+
+    pub(super) fn on_catch_up_ended(&mut self, complete: bool) {
+        self.catch_ups.state = State::Idle;
+        self.multicast.is_suspended = false;
+        self.catch_ups.failures = if complete {
+            0
+        } else {
+            self.catch_ups.failures.saturating_add(1)
+        };
+        let pause = if complete {
+            PAUSE
+        } else {
+            PAUSE_FAILED * (1 << self.catch_ups.failures.min(6))
+        };
+        self.catch_ups.not_before = self.now.mono + pause.min(PAUSE_FAILED_MAX);
+        self.beacons_after_catch_up();
+    }
+
+    fn beacons_after_catch_up(&mut self) {
+        self.prompt_beacon();
+        self.frontier.mark();
+    }
+
+    pub(super) fn on_probe(&mut self, source: SocketAddr, probe: &Probe) -> Result<(), Rejected> {
+        if probe.group_tag != self.group_tag || self.config.stream_port == 0 || self.is_expelled {
+            return Err(Rejected::UnknownEpoch);
+        }
+        // The sender's own probe loops back to it.
+        if Some(probe.nonce) == self.catch_ups.probe {
+            return Ok(());
+        }
+        let second = self.now.mono.as_micros() / 1_000_000;
+        if second != self.catch_ups.offers_second {
+            (self.catch_ups.offers_second, self.catch_ups.offers) = (second, 0);
+        }
+        if self.catch_ups.offers >= OFFERS_PER_SECOND {
+            return Err(Rejected::Full);
+        }
+        self.catch_ups.offers += 1;
+        let offer = Offer {
+            group_tag: self.group_tag,
+            nonce: probe.nonce,
+            stream_port: self.config.stream_port,
+        };
+        self.send_plain(Destination::Address(source), offer.encode());
+        Ok(())
+    }
+
+    pub(super) fn on_offer(&mut self, source: SocketAddr, offer: &Offer) -> Result<(), Rejected> {
+        if offer.group_tag != self.group_tag || self.catch_ups.probe != Some(offer.nonce) {
+            return Err(Rejected::Unproven);
+        }
+        if matches!(self.catch_ups.state, State::Idle) {
+            self.catch_ups.probe = None;
+            self.start_catch_up(None, SocketAddr::new(source.ip(), offer.stream_port));
+        }
+        Ok(())
+    }
+}

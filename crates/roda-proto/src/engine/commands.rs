@@ -1,0 +1,236 @@
+//! What the application asks for.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Command, CommandError, CommandId, Engine, Event};
+use crate::crypto;
+use crate::group::control::Control;
+use crate::group::{InviteId, MEMBERS_MAX};
+use crate::id::{NodeId, Seq};
+use crate::log::{BODY_LEN_MAX, Draft, EntryKind, Topic};
+use crate::record::Record;
+use crate::stream::{Refusal, join_proof_message};
+use crate::time::Hlc;
+
+/// Longest nick and name kept; the rest is cut at a character.
+fn short_name(mut name: String) -> String {
+    name.retain(|c| !c.is_control());
+    let mut end = name.len().min(crate::group::NICK_LEN_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.truncate(end);
+    name
+}
+
+impl Engine {
+    pub(super) fn on_command(&mut self, id: CommandId, command: Command) {
+        if let Err(error) = self.try_command(id, command) {
+            self.has_refused_busy |= error == CommandError::Busy;
+            self.event(Event::Failed { command: id, error });
+        }
+    }
+
+    fn try_command(&mut self, id: CommandId, command: Command) -> Result<(), CommandError> {
+        if (self.is_expelled || self.is_leaving) && !matches!(command, Command::Bye) {
+            return Err(CommandError::NotMember);
+        }
+        match command {
+            Command::Append { topic, bodies } => self.append(id, topic, bodies),
+            Command::Found { salt, name, nick } => {
+                let profile = self.profile(nick);
+                self.write(id, vec![Control::Found { salt, name }, profile], Vec::new());
+                Ok(())
+            }
+            Command::Introduce { nick } => {
+                self.introduce(id, nick);
+                Ok(())
+            }
+            Command::Invite {
+                invite,
+                uses,
+                expires,
+            } => {
+                let control = Control::Invite {
+                    invite,
+                    uses,
+                    expires: expires.0,
+                };
+                self.write(id, vec![control], Vec::new());
+                Ok(())
+            }
+            Command::Admit {
+                node,
+                invite,
+                proof,
+                wrap_key,
+                nick,
+            } => self.admit(id, node, invite, &proof, wrap_key, nick),
+            Command::Remove { node } => self.remove(id, node),
+            Command::Leave => {
+                self.is_leaving = true;
+                let admissions = self
+                    .membership
+                    .member(&self.node)
+                    .map(|member| member.admissions());
+                self.write(
+                    id,
+                    vec![Control::Leave {
+                        admissions: admissions.unwrap_or_default(),
+                    }],
+                    Vec::new(),
+                );
+                Ok(())
+            }
+            Command::Bye => {
+                self.send_bye();
+                self.done_at_once(id);
+                Ok(())
+            }
+        }
+    }
+
+    fn done_at_once(&mut self, command: CommandId) {
+        self.event(Event::Done {
+            command,
+            first: Seq(0),
+            last: Seq(0),
+            hlc: Hlc::ZERO,
+        });
+    }
+
+    fn write(&mut self, id: CommandId, controls: Vec<Control>, records: Vec<Record>) {
+        let bodies = controls.iter().map(Control::encode).collect();
+        self.outbox.push(Draft {
+            command: Some(id),
+            kind: EntryKind::Control,
+            topic: None,
+            bodies,
+            records,
+        });
+    }
+
+    fn append(
+        &mut self,
+        id: CommandId,
+        topic: Topic,
+        bodies: Vec<Vec<u8>>,
+    ) -> Result<(), CommandError> {
+        if bodies.iter().any(|body| body.len() > BODY_LEN_MAX) {
+            return Err(CommandError::TooLong);
+        }
+        if !self.outbox.has_room() {
+            return Err(CommandError::Busy);
+        }
+        if bodies.is_empty() {
+            self.done_at_once(id);
+            return Ok(());
+        }
+        self.outbox.push(Draft {
+            command: Some(id),
+            kind: EntryKind::Message,
+            topic: Some(topic),
+            bodies: VecDeque::from(bodies),
+            records: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn profile(&self, nick: String) -> Control {
+        Control::Profile {
+            nick: short_name(nick),
+            wrap_key: *self.wrap_key.public(),
+        }
+    }
+
+    fn introduce(&mut self, id: CommandId, nick: String) {
+        let nick = short_name(nick);
+        let has_written = self.logs.accepted(&self.author) > Seq(0);
+        let is_known = self.membership.member(&self.node).is_some_and(|member| {
+            member.nick() == nick && member.wrap_key == Some(*self.wrap_key.public())
+        });
+        if has_written && is_known {
+            self.done_at_once(id);
+        } else {
+            let profile = self.profile(nick);
+            self.write(id, vec![profile], Vec::new());
+        }
+    }
+
+    fn admit(
+        &mut self,
+        id: CommandId,
+        node: NodeId,
+        invite: InviteId,
+        proof: &[u8],
+        wrap_key: [u8; 32],
+        nick: String,
+    ) -> Result<(), CommandError> {
+        let message = join_proof_message(&self.group, &node, &self.node);
+        if !crypto::verify(&invite.0, &message, proof) {
+            return Err(CommandError::Refused(Refusal::BadProof));
+        }
+        if self.membership.is_active(&node) {
+            // The joiner did not hear the first answer and asks again.
+            self.done_at_once(id);
+            return Ok(());
+        }
+        self.membership
+            .check_invite(&invite, self.now.wall)
+            .map_err(CommandError::Refused)?;
+        let waiting = self
+            .admitting
+            .iter()
+            .filter(|waiting| **waiting == invite)
+            .count();
+        if waiting as u64 >= u64::from(self.membership.uses_left(&invite)) {
+            return Err(CommandError::Refused(Refusal::UsedUp));
+        }
+        if self.membership.count() + self.admitting.len() >= MEMBERS_MAX {
+            return Err(CommandError::GroupFull);
+        }
+        self.admitting.push(invite);
+        self.write(
+            id,
+            vec![Control::Admit {
+                node,
+                wrap_key,
+                nick: short_name(nick),
+                invite,
+            }],
+            Vec::new(),
+        );
+        Ok(())
+    }
+
+    fn remove(&mut self, id: CommandId, node: NodeId) -> Result<(), CommandError> {
+        if node == self.node || !self.membership.is_active(&node) {
+            return Err(CommandError::UnknownMember);
+        }
+        let admissions = self
+            .membership
+            .member(&node)
+            .map(|member| member.admissions())
+            .unwrap_or_default();
+        let cuts = self.logs.authors_of(&node).collect();
+        self.removing.push(node);
+        let remove = Control::Remove {
+            node,
+            admissions,
+            cuts,
+        };
+        let (mut bodies, record) = self.rotation(Some(node));
+        bodies.push_front(remove.encode());
+        self.outbox.push(Draft {
+            command: Some(id),
+            kind: EntryKind::Control,
+            topic: None,
+            bodies,
+            records: vec![record],
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! Datagrams in, fragments out.
+
+use core::net::SocketAddr;
+
+use super::{Destination, Engine, Event, Via};
+use crate::error::Rejected;
+use crate::group::{Allowed, Presence};
+use crate::id::{SenderTag, Seq};
+use crate::multicast::inbound::Progress;
+use crate::multicast::{Outgoing, nack_frame};
+use crate::wire::join::{Offer, Probe};
+use crate::wire::{Fragment, Frame, Nack};
+
+impl Engine {
+    pub(super) fn on_datagram(
+        &mut self,
+        source: SocketAddr,
+        via: Via,
+        payload: &mut [u8],
+    ) -> Result<(), Rejected> {
+        self.counters.datagrams_received += 1;
+        if let Some(probe) = Probe::parse(payload) {
+            return self.on_probe(source, &probe);
+        }
+        if let Some(offer) = Offer::parse(payload) {
+            return self.on_offer(source, &offer);
+        }
+        let now = self.now.mono;
+        let opened = match self.secure.open(now, payload) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(()),
+            Err(reason) => {
+                if reason == Rejected::UnknownEpoch {
+                    self.want_probe();
+                }
+                return Err(reason);
+            }
+        };
+        let frames = Frame::parse_all(opened.body)?;
+        let is_entry = |frame: &Frame<'_>| matches!(frame, Frame::Fragment(_));
+        if !opened.current && !frames.iter().all(is_entry) {
+            return Err(Rejected::StaleEpoch);
+        }
+        self.peers
+            .on_datagram(now, opened.sender, via == Via::Multicast);
+        let mut result = Ok(());
+        for frame in frames {
+            // One bad frame does not undo the others; the first reason is reported.
+            result = result.and(self.on_frame(opened.sender, source, via, frame));
+        }
+        result
+    }
+
+    fn on_frame(
+        &mut self,
+        sender: SenderTag,
+        source: SocketAddr,
+        via: Via,
+        frame: Frame<'_>,
+    ) -> Result<(), Rejected> {
+        // Entries prove themselves; everything else counts only from a sender known to live now.
+        let is_proven = self.peers.is_proven(sender);
+        match frame {
+            Frame::Fragment(fragment) => self.on_fragment(&fragment),
+            Frame::Beacon(beacon) => self.on_beacon(sender, source, via, beacon),
+            Frame::Path(token) => {
+                // Sent along with a beacon, which says itself if the sender is not proven.
+                self.peers.on_path(sender, token);
+                Ok(())
+            }
+            Frame::Nack(_) | Frame::Attach(_) | Frame::Peers(_) | Frame::Bye(_) if !is_proven => {
+                Err(Rejected::Unproven)
+            }
+            Frame::Nack(nack) => {
+                self.on_nack(&nack);
+                Ok(())
+            }
+            Frame::Attach(token) => {
+                self.on_attach(sender, source, token);
+                Ok(())
+            }
+            Frame::Peers(peers) => {
+                self.on_peers(&peers);
+                Ok(())
+            }
+            Frame::Bye(_author) => {
+                if self.peers.on_bye(sender) {
+                    self.event(Event::MembersChanged);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn on_fragment(&mut self, fragment: &Fragment<'_>) -> Result<(), Rejected> {
+        let author = fragment.author;
+        let last = Seq(fragment.first.0 + u64::from(fragment.count) - 1);
+        if let Some(node) = self.logs.node_of(&author) {
+            if matches!(self.membership.allowed(&node, &author), Allowed::UpTo(cut) if last > cut) {
+                return Err(Rejected::NotMember);
+            }
+        }
+        if self.logs.is_frozen(&author) {
+            return Err(Rejected::Fork);
+        }
+        let now = self.now.mono;
+        let accepted = self.logs.accepted(&author);
+        let members = self.members_for_backoff();
+        let progress =
+            self.multicast
+                .on_fragment(now, fragment, accepted, members, &mut self.rng)?;
+        let bytes = match progress {
+            Progress::Complete(bytes) => bytes,
+            Progress::Partial => return Ok(()),
+            Progress::Duplicate => {
+                self.counters.duplicates += 1;
+                return Ok(());
+            }
+        };
+        let result = self.on_batch(&bytes).and_then(|batch| {
+            // Someone labelled another batch with this author's name.
+            if (batch.author, batch.first) == (author, fragment.first) {
+                Ok(())
+            } else {
+                Err(Rejected::Forged)
+            }
+        });
+        if result.is_err() {
+            self.multicast
+                .on_refused(now, &author, fragment.first, members, &mut self.rng);
+        }
+        result
+    }
+
+    fn on_nack(&mut self, nack: &Nack) {
+        self.counters.nacks_received += 1;
+        let now = self.now.mono;
+        let is_author_here = self.peers.presence(now, &nack.author) < Presence::Down;
+        let members = self.members_for_backoff();
+        self.multicast
+            .on_nack(now, nack, is_author_here, members, &mut self.rng);
+    }
+
+    pub(super) fn poll_multicast(&mut self) {
+        let now = self.now.mono;
+        let members = self.members_for_backoff();
+        let mut outgoing = alloc::vec::Vec::new();
+        self.multicast
+            .poll(now, members, &mut self.rng, &mut |item| outgoing.push(item));
+        let was_busy = !outgoing.is_empty();
+        for item in outgoing {
+            match item {
+                Outgoing::Fragment { frame, is_repair } => {
+                    self.counters.repairs_sent += u64::from(is_repair);
+                    self.send_to_group(&frame);
+                }
+                Outgoing::Nack(nack) => {
+                    self.counters.nacks_sent += 1;
+                    self.send_to_group(&nack_frame(nack));
+                }
+                Outgoing::CatchUp(_author) => self.want_catch_up(),
+            }
+        }
+        if was_busy && self.multicast.is_idle() {
+            self.on_news();
+            self.write_drafts();
+        }
+    }
+
+    pub(super) fn send_bye(&mut self) {
+        let frame = Frame::Bye(self.author).to_vec();
+        self.send_to_group(&frame);
+    }
+
+    pub(super) fn send_plain(&mut self, to: Destination, payload: alloc::vec::Vec<u8>) {
+        self.transmit(to, payload);
+    }
+}

@@ -1,0 +1,298 @@
+//! The fold of all control entries. The result does not depend on the order of concurrent ones.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::crypto::WRAP_KEY_LEN;
+use crate::group::control::{Control, EntryId, founding_group_id};
+use crate::group::{InviteId, MEMBERS_MAX};
+use crate::id::{AuthorId, EpochTag, GroupId, NodeId, Seq};
+use crate::log::{Batch, EntryKind};
+use crate::stream::Refusal;
+use crate::time::{Hlc, WallTime};
+
+/// Invites remembered; beyond it the one that expires first is forgotten.
+const INVITES_MAX: usize = 4096;
+
+/// What is known of a node that is or was a member.
+#[derive(Clone, Debug, Default)]
+pub struct Member {
+    /// Observed-remove set: a member is active while any admission is not ended (Shapiro et al., 2011).
+    admissions: BTreeSet<EntryId>,
+    ended: BTreeSet<EntryId>,
+    /// Where to wrap group keys for it.
+    pub wrap_key: Option<[u8; WRAP_KEY_LEN]>,
+    /// Name for people, and the clock at which it was said.
+    nick: (Hlc, String),
+    cuts: BTreeMap<AuthorId, Seq>,
+}
+
+#[derive(Clone, Debug)]
+struct Invite {
+    uses: u32,
+    expires: u64,
+    used: u32,
+}
+
+/// How much of an author's log counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// Its node is a member.
+    All,
+    /// Its node was removed: up to this entry.
+    UpTo(Seq),
+    /// Its node is not known as a member (yet).
+    NotYet,
+}
+
+/// Who belongs to the group.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    group: GroupId,
+    members: BTreeMap<NodeId, Member>,
+    invites: BTreeMap<InviteId, Invite>,
+    recipients: BTreeMap<EpochTag, BTreeSet<NodeId>>,
+    /// The group's name, once the founding entry is known.
+    pub name: Option<String>,
+}
+
+impl Membership {
+    /// Knows nobody yet.
+    #[must_use]
+    pub const fn new(group: GroupId) -> Self {
+        Self {
+            group,
+            members: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            recipients: BTreeMap::new(),
+            name: None,
+        }
+    }
+
+    /// Takes in the control entries of a batch; returns them.
+    pub fn apply(&mut self, batch: &Batch) -> Vec<Control> {
+        let mut applied = Vec::new();
+        for entry in batch
+            .entries()
+            .filter(|entry| entry.kind == EntryKind::Control)
+        {
+            // A control entry that does not parse was written by a newer version; it is kept and skipped.
+            if let Ok(control) = Control::parse(entry.body) {
+                self.apply_one(
+                    batch,
+                    EntryId {
+                        author: batch.author,
+                        seq: entry.seq,
+                    },
+                    entry.hlc,
+                    &control,
+                );
+                applied.push(control);
+            }
+        }
+        applied
+    }
+
+    fn apply_one(&mut self, batch: &Batch, id: EntryId, hlc: Hlc, control: &Control) {
+        match control {
+            Control::Found { salt, name } => {
+                if founding_group_id(&batch.node, salt, name) == self.group {
+                    self.name = Some(name.clone());
+                    self.members
+                        .entry(batch.node)
+                        .or_default()
+                        .admissions
+                        .insert(id);
+                }
+            }
+            Control::Profile { nick, wrap_key } => {
+                let member = self.members.entry(batch.node).or_default();
+                member.wrap_key = Some(*wrap_key);
+                member.say_nick(hlc, nick);
+            }
+            Control::Invite {
+                invite,
+                uses,
+                expires,
+            } => self.open_invite(*invite, *uses, *expires),
+            Control::Admit {
+                node,
+                wrap_key,
+                nick,
+                invite,
+            } => {
+                let member = self.members.entry(*node).or_default();
+                member.admissions.insert(id);
+                member.wrap_key.get_or_insert(*wrap_key);
+                member.say_nick(hlc, nick);
+                if let Some(invite) = self.invites.get_mut(invite) {
+                    invite.used += 1;
+                }
+            }
+            Control::Remove {
+                node,
+                admissions,
+                cuts,
+            } => self.end(*node, admissions, cuts),
+            Control::Leave { admissions } => {
+                self.end(batch.node, admissions, &[(id.author, id.seq)])
+            }
+            Control::Rotate { epoch, wraps, .. } => {
+                let nodes = wraps.iter().map(|wrap| wrap.node).chain([batch.node]);
+                self.recipients.entry(*epoch).or_default().extend(nodes);
+            }
+        }
+    }
+
+    fn open_invite(&mut self, id: InviteId, uses: u32, expires: u64) {
+        self.invites.entry(id).or_insert(Invite {
+            uses,
+            expires,
+            used: 0,
+        });
+        if self.invites.len() > INVITES_MAX {
+            let first = self
+                .invites
+                .iter()
+                .min_by_key(|(_, invite)| invite.expires)
+                .map(|(id, _)| *id);
+            if let Some(first) = first {
+                self.invites.remove(&first);
+            }
+        }
+    }
+
+    fn end(&mut self, node: NodeId, admissions: &[EntryId], cuts: &[(AuthorId, Seq)]) {
+        let member = self.members.entry(node).or_default();
+        member.ended.extend(admissions);
+        for (author, seq) in cuts {
+            // Two removals that did not know of each other: whatever one of them had seen counts.
+            let cut = member.cuts.entry(*author).or_insert(*seq);
+            *cut = (*cut).max(*seq);
+        }
+    }
+
+    /// How much of an author's log counts.
+    #[must_use]
+    pub fn allowed(&self, node: &NodeId, author: &AuthorId) -> Allowed {
+        let Some(member) = self.members.get(node) else {
+            return Allowed::NotYet;
+        };
+        match member.cuts.get(author) {
+            Some(cut) => Allowed::UpTo(*cut),
+            None if member.is_active() => Allowed::All,
+            None if member.admissions.is_empty() => Allowed::NotYet,
+            None => Allowed::UpTo(Seq(0)),
+        }
+    }
+
+    /// Whether the batch founds this very group.
+    #[must_use]
+    pub fn is_founding(&self, batch: &Batch) -> bool {
+        batch.first == Seq(1)
+            && batch
+                .entries()
+                .filter(|entry| entry.kind == EntryKind::Control)
+                .any(|entry| {
+                    matches!(Control::parse(entry.body), Ok(Control::Found { salt, name })
+                    if founding_group_id(&batch.node, &salt, &name) == self.group)
+                })
+    }
+
+    /// Whether a node is a member now.
+    #[must_use]
+    pub fn is_active(&self, node: &NodeId) -> bool {
+        self.members.get(node).is_some_and(Member::is_active)
+    }
+
+    /// Whether a node was a member and is none any more.
+    #[must_use]
+    pub fn is_expelled(&self, node: &NodeId) -> bool {
+        self.members
+            .get(node)
+            .is_some_and(|member| !member.admissions.is_empty() && !member.is_active())
+    }
+
+    /// All members of now.
+    pub fn active(&self) -> impl Iterator<Item = (&NodeId, &Member)> {
+        self.members.iter().filter(|(_, member)| member.is_active())
+    }
+
+    /// Number of members.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.active().count()
+    }
+
+    /// What is known of a node.
+    #[must_use]
+    pub fn member(&self, node: &NodeId) -> Option<&Member> {
+        self.members.get(node)
+    }
+
+    /// Whether an invite may be used now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_invite(&self, invite: &InviteId, wall: WallTime) -> Result<(), Refusal> {
+        let invite = self.invites.get(invite).ok_or(Refusal::UnknownInvite)?;
+        if wall.0 > invite.expires {
+            Err(Refusal::Expired)
+        } else if invite.used >= invite.uses {
+            Err(Refusal::UsedUp)
+        } else if self.count() >= MEMBERS_MAX {
+            Err(Refusal::GroupFull)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How often an invite may still be used.
+    #[must_use]
+    pub fn uses_left(&self, invite: &InviteId) -> u32 {
+        self.invites
+            .get(invite)
+            .map_or(0, |invite| invite.uses.saturating_sub(invite.used))
+    }
+
+    /// Whether someone who is no member any more may have this key. The founding key was given to all.
+    #[must_use]
+    pub fn is_leaked(&self, epoch: EpochTag) -> bool {
+        match self.recipients.get(&epoch) {
+            Some(recipients) => recipients.iter().any(|node| self.is_expelled(node)),
+            None => self.members.keys().any(|node| self.is_expelled(node)),
+        }
+    }
+
+    /// Remembers that a node was given the current key when it was admitted.
+    pub fn add_recipient(&mut self, epoch: EpochTag, node: NodeId) {
+        if let Some(recipients) = self.recipients.get_mut(&epoch) {
+            recipients.insert(node);
+        }
+    }
+}
+
+impl Member {
+    fn is_active(&self) -> bool {
+        !self.admissions.is_subset(&self.ended)
+    }
+
+    fn say_nick(&mut self, hlc: Hlc, nick: &str) {
+        if hlc >= self.nick.0 {
+            self.nick = (hlc, nick.into());
+        }
+    }
+
+    /// Name for people.
+    #[must_use]
+    pub fn nick(&self) -> &str {
+        &self.nick.1
+    }
+
+    /// The admissions that a removal has to end.
+    #[must_use]
+    pub fn admissions(&self) -> Vec<EntryId> {
+        self.admissions.difference(&self.ended).copied().collect()
+    }
+}
