@@ -104,11 +104,27 @@ fn check_header(path: &Path) -> Result<()> {
     if header.len() < HEADER_LEN || !header.starts_with(b"SQLite format 3\0") {
         return Err(StoreError::Damaged("it is no SQLite database".to_owned()));
     }
-    // https://sqlite.org/fileformat2.html#the_database_header: the application id, at 68.
+    // https://sqlite.org/fileformat2.html#the_database_header
     if header[68..72] != APPLICATION_ID.to_be_bytes() {
         return Err(StoreError::Damaged(
             "it is a database of another program".to_owned(),
         ));
+    }
+    check_len(path, &header)
+}
+
+/// SQLite notices missing pages but not a last page cut short. While there is a WAL, the file may
+/// be shorter than it says: a checkpoint was interrupted, and SQLite will do it again.
+fn check_len(path: &Path, header: &[u8]) -> Result<()> {
+    let len = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
+    let found = len(path).map_err(|error| StoreError::reading(path, error))?;
+    let page_len = u64::from(u16::from_be_bytes([header[16], header[17]]));
+    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    let needed = page_len * u64::from(pages);
+    if found < needed && !len(&beside(path, "-wal")).is_ok_and(|wal| wal > 0) {
+        return Err(StoreError::Damaged(format!(
+            "it has {found} bytes and should have {needed}"
+        )));
     }
     Ok(())
 }
@@ -125,6 +141,10 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     let connection = open(path, flags)
         .and_then(|connection| prepare_writer(&connection).map(|()| connection))
         .map_err(|error| error.at(path))?;
+    // SQLite falls back to reading when it may not write.
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(StoreError::ReadOnly(path.to_owned()));
+    }
     Ok(connection)
 }
 
