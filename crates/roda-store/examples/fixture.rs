@@ -43,6 +43,7 @@ fn records() -> Result<Vec<Record>, Box<dyn Error>> {
             created: Hlc(1),
         }),
         Record::Frozen(AuthorId([9; 16])),
+        Record::Clock(Hlc(50)),
     ];
     for (author, opening) in [(1, EntryKind::Control), (2, EntryKind::Message)] {
         let hall = Topic::new("side")?;

@@ -66,6 +66,11 @@ impl<'t> Appending<'t> {
             Record::Epoch(epoch) => self.epoch(epoch),
             Record::ForgetEpoch(tag) => self.run("DELETE FROM epoch WHERE tag = ?1", [tag.0]),
             Record::Void { author, above } => self.void(author, *above),
+            Record::Clock(hlc) => self.run(
+                "INSERT INTO clock (one, hlc) VALUES (1, ?1)
+                 ON CONFLICT (one) DO UPDATE SET hlc = max(hlc, excluded.hlc)",
+                [clock_to_sql(*hlc)],
+            ),
             Record::Frozen(author) => {
                 let insert = "INSERT INTO frozen (author) VALUES (?1) ON CONFLICT DO NOTHING";
                 self.run(insert, [author.0])

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use roda_proto::{
-    AuthorId, Batch, EpochRecord, EpochTag, GroupId, Hash, Head, Identity, Incarnation, NodeId,
-    Snapshot, crypto,
+    AuthorId, Batch, EpochRecord, EpochTag, GroupId, Hash, Head, Hlc, Identity, Incarnation,
+    NodeId, Snapshot, crypto,
 };
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use zeroize::Zeroizing;
 
 use crate::batch_row::{self, select_batch};
@@ -19,6 +19,7 @@ pub(crate) fn read(connection: &Connection) -> Result<Snapshot> {
         epochs: epochs(connection)?,
         control: control(connection)?,
         heads: heads(connection)?,
+        clock: clock(connection)?,
         frozen: frozen(connection)?,
     })
 }
@@ -105,6 +106,14 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
         hash: Hash(row.get(3)?),
         hlc: clock_from_sql(row.get(4)?),
     })
+}
+
+fn clock(connection: &Connection) -> Result<Hlc> {
+    let select = "SELECT hlc FROM clock";
+    let found = connection
+        .query_row(select, [], |row| row.get(0))
+        .optional()?;
+    Ok(found.map_or(Hlc::ZERO, clock_from_sql))
 }
 
 fn frozen(connection: &Connection) -> Result<Vec<AuthorId>> {

@@ -20,6 +20,12 @@ CREATE TABLE epoch (
     created INTEGER NOT NULL
 ) STRICT;
 
+-- At or below this clock the node writes no entry any more. One row.
+CREATE TABLE clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    hlc INTEGER NOT NULL
+) STRICT;
+
 -- Authors and the newest batch of each. Rows stay when a log is voided (head_seq = 0), so that a
 -- number never changes its meaning.
 CREATE TABLE author (

@@ -33,6 +33,8 @@ fn what_was_appended_is_in_the_snapshot_after_opening_again() {
             Record::Batch(Arc::clone(&control[0])),
             Record::Epoch(epoch(3)),
             Record::Epoch(epoch(4)),
+            Record::Clock(Hlc(1 << 63)),
+            Record::Clock(Hlc(50)),
         ])
         .unwrap();
     store
@@ -55,6 +57,7 @@ fn what_was_appended_is_in_the_snapshot_after_opening_again() {
     assert_eq!(snapshot.epochs, [epoch(4)]);
     assert_eq!(snapshot.control, control);
     assert_eq!(snapshot.frozen, [stranger]);
+    assert_eq!(snapshot.clock, Hlc(1 << 63));
     let heads: Vec<_> = snapshot
         .heads
         .iter()

@@ -214,6 +214,7 @@ fn a_database_of_schema_version_1_opens_with_all_it_holds() {
     assert_eq!(snapshot.epochs.len(), 1);
     assert_eq!(snapshot.control.len(), 1);
     assert_eq!(snapshot.frozen.len(), 1);
+    assert_eq!(snapshot.clock, Hlc(50));
     let heads: Vec<_> = snapshot.heads.iter().map(|head| head.seq).collect();
     assert_eq!(heads, [Seq(4), Seq(4)]);
     let reader = store.reader().unwrap();
