@@ -3,6 +3,7 @@
 mod fix;
 mod hosts;
 mod setup;
+mod sim;
 mod verify;
 
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ usage: cargo xtask COMMAND
   test      install what the checks need, then run them all
   verify    run all checks; change nothing
   fix       format, and apply what clippy is sure of
+  sim       seeds of the simulator (--help for more)
   hosts     the multi-host scenarios (--help for more)
 ";
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         "test" => verify::test(),
         "verify" => verify::verify(),
         "fix" => fix::run(),
+        "sim" => sim::run(rest),
         "hosts" => hosts::run(rest),
         "hosts-helper" => hosts::helper(rest),
         _ => {
