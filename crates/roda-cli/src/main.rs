@@ -1,2 +1,22 @@
-//! Skeleton.
-fn main() {}
+//! The command `roda`.
+//!
+//! Holds no protocol logic: a daemon per home runs the library, the commands talk to it through its
+//! control API.
+
+mod api;
+mod bench;
+mod cli;
+mod commands;
+mod daemon;
+mod error;
+mod home;
+mod i18n;
+mod net;
+mod output;
+mod scratch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::main().into()
+}

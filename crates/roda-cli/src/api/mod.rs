@@ -1,0 +1,7 @@
+//! The control API: HTTP and JSON over a Unix socket, described in `docs/control-api.md`.
+
+pub(crate) mod client;
+pub(crate) mod follow;
+pub(crate) mod handlers;
+pub(crate) mod server;
+pub(crate) mod types;

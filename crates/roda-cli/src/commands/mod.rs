@@ -1,0 +1,165 @@
+//! One file per command.
+
+mod bench;
+mod chat;
+mod completions;
+mod create;
+mod demo;
+mod down;
+mod help;
+mod history;
+mod input;
+mod invite;
+mod join;
+mod leave;
+mod members;
+mod messages;
+mod mirror;
+mod plain_multicast;
+mod remove;
+mod say;
+mod status;
+mod topics;
+mod up;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::api::client::Client;
+use crate::cli::help::{Parsed, early_option, parse};
+use crate::cli::{Bench, Cli, Command, Global};
+use crate::daemon;
+use crate::error::{Exit, Failure, Result};
+use crate::home::Home;
+use crate::i18n::Language;
+use crate::output::Ui;
+
+/// What every command needs.
+pub(crate) struct App {
+    /// How it talks to its user.
+    pub(crate) ui: Ui,
+    /// Which node it is about.
+    pub(crate) home: Home,
+    /// What it was told.
+    pub(crate) global: Global,
+}
+
+impl App {
+    /// A connection to the node, which is started if that is allowed and needed.
+    pub(crate) async fn connect(&self) -> Result<Client> {
+        daemon::connect(&self.home, !self.global.no_spawn, self.global.verbose).await
+    }
+}
+
+/// Runs the command of this process.
+pub(crate) fn main() -> Exit {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let language = Language::choose(early_option(&arguments, "--lang").as_deref());
+    let json = arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument == "--json");
+    let ui = Ui::new(language, json);
+    let cli = match parse(&arguments, &ui) {
+        Ok(Parsed::Command(cli)) => cli,
+        Ok(Parsed::Text(text, exit)) => {
+            return match ui.raw(text.as_bytes()) {
+                Ok(()) => exit,
+                Err(failure) => failure.exit(),
+            };
+        }
+        Err(failure) => {
+            ui.failure(&failure);
+            return failure.exit();
+        }
+    };
+    let home = match Home::locate(cli.global.home.clone()) {
+        Ok(home) => home,
+        Err(failure) => {
+            ui.failure(&failure);
+            return failure.exit();
+        }
+    };
+    let mut app = App {
+        ui,
+        home,
+        global: cli.global.clone(),
+    };
+    let result = run(&mut app, *cli);
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            app.ui.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+fn run(app: &mut App, cli: Cli) -> Result<Exit> {
+    let runtime = runtime(&cli.command)?;
+    let result = runtime.block_on(dispatch(app, cli.command));
+    // A thread that still waits for a line of standard input must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Only a process that runs a node has work for several threads.
+fn runtime(command: &Command) -> Result<Runtime> {
+    let mut builder = match command {
+        Command::Daemon | Command::Up { .. } | Command::BenchWorker { .. } => {
+            Builder::new_multi_thread()
+        }
+        _ => Builder::new_current_thread(),
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("runtime").with("reason", error.to_string()))
+}
+
+async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
+    match command {
+        Command::Create { name, node } => create::run(app, name, node).await?,
+        Command::Invite { uses, expires } => invite::run(app, uses, &expires).await?,
+        Command::Join {
+            token,
+            timeout,
+            node,
+        } => join::run(app, token, &timeout, node).await?,
+        Command::Members => members::run(app).await?,
+        Command::Remove { member } => remove::run(app, &member).await?,
+        Command::Leave => leave::run(app).await?,
+        Command::Up { detach, node } => up::run(app, detach, node).await?,
+        Command::Down => down::run(app).await?,
+        Command::Status => status::run(app).await?,
+        Command::Say { topic, text } => say::run(app, &topic, &text).await?,
+        Command::History(args) => history::run(app, &args).await?,
+        Command::Topics => topics::run(app).await?,
+        Command::Chat(args) => match &args.plain_multicast {
+            Some(group) => plain_multicast::run(app, group, args.iface.as_deref()).await?,
+            None => chat::run(app, &args.room).await?,
+        },
+        Command::Mirror(args) => mirror::run(app, &args).await?,
+        Command::Verify => return verify::run(app).await,
+        Command::Completions { shell } => completions::run(app, shell)?,
+        Command::Demo { fast } => demo::run(app, fast).await?,
+        Command::Bench {
+            what: Bench::Multicast(args),
+        } => bench::run(app, &args).await?,
+        Command::Help { about } => help::run(app, &about)?,
+        Command::Daemon => {
+            daemon::start_log(app.global.verbose, false);
+            daemon::run_as_child(app.home.clone()).await?;
+        }
+        Command::BenchWorker { job } => crate::bench::worker::run(app, &job).await?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether a person types into this command.
+fn is_interactive() -> bool {
+    std::io::stdin().is_terminal()
+}

@@ -1,0 +1,379 @@
+# Português do Brasil. Os dois catálogos têm as mesmas chaves, na mesma ordem.
+
+# Rótulos
+label-error = erro:
+label-hint = dica:
+label-usage = Uso:
+label-commands = Comandos
+label-arguments = Argumentos
+label-options = Opções
+value-options = OPÇÕES
+value-command = COMANDO
+value-dir = DIR
+value-lang = IDIOMA
+value-iface = INTERFACE
+value-nick = APELIDO
+value-name = NOME
+value-duration = DURAÇÃO
+value-token = CONVITE
+value-member = MEMBRO
+value-topic = TÓPICO
+value-text = TEXTO
+value-time = MOMENTO
+value-regex = REGEX
+value-room = SALA
+value-group-port = GRUPO:PORTA
+value-file = ARQUIVO
+value-shell = SHELL
+value-bytes = BYTES
+
+# Ajuda
+help = Dá às máquinas de uma rede um registro em grupo, cifrado e confiável, sem servidor
+help-after =
+    Durações: 500ms, 10s, 5m, 2h, 7d. “roda help exit-codes” explica os códigos de saída.
+    Experimente: roda demo
+help-common-help = Mostra a ajuda
+help-common-version = Mostra a versão
+help-common-home = Diretório do nó (ou RODA_HOME; padrão: o lugar do sistema para dados)
+help-common-no-spawn = Falha em vez de iniciar um nó em segundo plano
+help-common-json = Imprime um objeto JSON por linha; os erros também são JSON
+help-common-lang = Idioma dos textos: en ou pt-BR (padrão: o do ambiente)
+help-common-verbose = Escreve mais no registro do nó; repita para ainda mais
+help-common-iface = Interface de rede, por nome ou endereço; repita para várias; fica lembrada
+help-common-nick = Nome deste nó para as pessoas; fica lembrado
+help-create = Cria um grupo e a identidade desta máquina
+help-create-name = Nome do grupo (padrão: roda)
+help-invite = Imprime um convite com que outros entram
+help-invite-uses = Quantos podem entrar com ele (padrão: 1)
+help-invite-expires = Por quanto tempo vale (padrão: 1d)
+help-join = Entra em um grupo
+help-join-token = O convite; “-” lê da entrada padrão; sem ele, RODA_TOKEN ou uma pergunta
+help-join-timeout = Quanto esperar por um membro (padrão: 30s)
+help-members = Lista os membros: quem está online, quem está atrasado
+help-remove = Remove um membro e troca a chave do grupo
+help-remove-member = O apelido, ou ao menos 4 dígitos do nó
+help-leave = Sai do grupo de vez
+help-up = Executa o nó
+help-up-detach = Em segundo plano
+help-down = Para o nó de forma limpa
+help-status = Mostra como está o nó
+help-say = Acrescenta mensagens a um tópico; volta quando estão duráveis aqui
+help-say-topic = O tópico; ele começa com a primeira mensagem
+help-say-text = A mensagem; “-” toma cada linha da entrada padrão como uma
+help-history = Lê um tópico
+help-history-topic = O tópico
+help-history-lines = Só as últimas N mensagens
+help-history-follow = Continua com o que chegar
+help-history-since = Só daí em diante: 2026-05-04T03:02:01Z, ou há: 10m, 2h, 3d
+help-history-grep = Só mensagens que combinam com esta expressão regular
+help-topics = Lista os tópicos
+help-chat = Conversa: as linhas digitadas são enviadas, as dos outros aparecem; acaba com a entrada
+help-chat-room = O tópico da conversa (padrão: chat)
+help-chat-plain-multicast = Conversa com um programa de aula em datagramas simples: sem cifra (padrão: 224.1.1.1:5007)
+help-chat-iface = Interface para os datagramas simples
+help-mirror = Mantém um arquivo que é réplica de um tópico, ou lista esses arquivos
+help-mirror-topic = O tópico
+help-mirror-file = O arquivo; os mesmos bytes em todos os membros
+help-mirror-stop = Deixa de mantê-lo; o arquivo fica
+help-mirror-list = Lista os espelhos (como sem argumentos)
+help-verify = Confere o banco de dados, todos os registros e todas as assinaturas
+help-completions = Imprime um script de completação
+help-completions-shell = bash, elvish, fish, powershell ou zsh
+help-demo = Mostra tudo: três nós nesta máquina, com perdas, uma queda e a recuperação
+help-demo-fast = Sem pausas para leitura
+help-bench = Mede esta instalação
+help-bench-multicast = Mede taxa de mensagens e latência, ao lado de multicast simples e NATS
+help-bench-multicast-receivers = Números de receptores, com vírgulas (padrão: 1,4)
+help-bench-multicast-size = Bytes de uma mensagem, de 16 a 1100 (padrão: 100)
+help-bench-multicast-loss = Fração dos datagramas que os receptores descartam, de 0 a 1 (padrão: 0)
+help-bench-multicast-seconds = Segundos a toda velocidade (padrão: 3)
+help-bench-multicast-runs = Rodadas, das quais se mostra a mediana (padrão: 3)
+help-bench-multicast-iface = Interface (padrão: lo)
+help-help = Mostra a ajuda de um comando, ou “exit-codes”
+help-help-about = O comando
+
+# Códigos de saída
+exit-done = feito
+exit-failed = falhou
+exit-usage = uso incorreto
+exit-busy = não obtido a tempo
+exit-lost = trava ou tarefa perdida durante a execução; o filho foi parado
+exit-not-started = o Roda falhou antes de o filho começar
+exit-not-executable = filho não executável
+exit-not-found = filho não encontrado
+exit-signal = filho ou Roda terminado pelo sinal n; senão, o código do próprio filho
+
+# Resultados
+create-done = Grupo “{ $group }” criado. Este nó é { $nick } ({ $node }).
+create-next = Convide outros com: roda invite
+invite-note =
+    { $uses ->
+        [one] Para uma máquina, até { $expires }. Nela, digite: roda join -
+       *[other] Para { $uses } máquinas, até { $expires }. Nelas, digite: roda join -
+    }
+join-waiting = Procurando um membro…
+join-prompt = Convite:
+join-done =
+    { $members ->
+        [one] Entrou em “{ $group }” como { $nick } ({ $node }); { $members } membro.
+       *[other] Entrou em “{ $group }” como { $nick } ({ $node }); { $members } membros.
+    }
+presence-here = aqui
+presence-online = online
+presence-suspect = em silêncio
+presence-down = fora
+members-level = em dia
+members-behind =
+    { $count ->
+        [one] { $count } entrada atrás
+       *[other] { $count } entradas atrás
+    }
+remove-done = { $node } removido; o grupo tem uma chave nova.
+leave-done = Saiu de “{ $group }”.
+up-ready = Pronto: “{ $group }”, processo { $pid }.
+down-done = Processo { $pid } parado.
+down-idle = Nenhum nó estava em execução.
+status-group = Grupo
+status-node = Nó
+status-members = Membros
+status-members-value = { $online } de { $members } online
+status-carrier = Transporte
+carrier-multicast = multicast
+carrier-unicast = unicast: o multicast não chega
+carrier-mixed = misto: o multicast não chega de todos os membros
+status-interfaces = Interfaces
+status-groups = Multicast
+status-port = Porta
+status-entries = Entradas
+status-stable = Estável até
+status-epoch = Chave do grupo
+status-process = Processo
+status-home = Diretório
+status-socket = Soquete
+status-socket-value = { $path } (o caminho do diretório é longo demais para um soquete)
+status-counters = Contado
+status-rejected = Recusado
+status-problem = Problema:
+say-done =
+    { $count ->
+        [one] { $count } mensagem guardada.
+       *[other] { $count } mensagens guardadas.
+    }
+say-stored =
+    { $count ->
+        [one] { $count } mensagem foi guardada antes do erro.
+       *[other] { $count } mensagens foram guardadas antes do erro.
+    }
+chat-welcome = Conversando em “{ $room }”. Ctrl-D encerra.
+plain-warning =
+    ATENÇÃO: multicast simples para { $group }. Nada é cifrado, assinado, reparado ou guardado;
+    qualquer um nesta rede pode ler e forjar cada linha.
+mirror-done = { $path } agora é uma réplica de “{ $topic }”.
+mirror-stopped = { $path } deixou de ser mantido; o arquivo fica.
+mirror-line = { $topic }  { $path }  mensagens: { $messages }  esperando: { $waiting }
+mirror-fault = { "  " }problema: { $reason }
+verify-well = Está tudo bem: { $entries } entradas em { $batches } lotes assinados de { $authors } registros; falhas: { $faults }.
+verify-faults = Falhas: { $faults }. Conferidos: { $entries } entradas em { $batches } lotes assinados de { $authors } registros.
+
+# Demonstração
+demo-group = 1. Três nós nesta máquina fundam um grupo, pela interface local, sem configurar nada.
+demo-speak = 2. Todos falam. Cada nó descarta { $loss } % de todos os datagramas que chegam.
+demo-hello-1 = Oi, roda!
+demo-hello-2 = Oi, ana! Não tem servidor aqui?
+demo-hello-3 = Nenhum. O servidor somos nós.
+demo-identical = três históricos idênticos, byte a byte: { $messages } mensagens, { $bytes } bytes de JSON
+demo-mirror = 3. Cada um mantém um arquivo do tópico.
+demo-mirrors = três arquivos idênticos, byte a byte: { $messages } mensagens, { $bytes } bytes
+demo-kill = 4. kill -9 em { $node }. Os outros continuam a conversa.
+demo-heal = 5. { $node } volta e recebe o que perdeu.
+demo-healed = recuperado: três históricos e três arquivos idênticos, byte a byte: { $messages } mensagens, { $bytes } bytes
+demo-counters = Reparos enviados: { $repairs }. Pedidos de reparo (NACKs): { $nacks }.
+demo-yourself = Agora você, em duas máquinas de uma rede:
+demo-commands =
+    primeira  $ roda create
+    primeira  $ roda invite
+    segunda   $ roda join -          # e cole o convite
+    as duas   $ roda chat
+    uma       $ roda say registro "disco trocado"
+    outra     $ roda history registro --follow
+    qualquer  $ roda status
+
+# Medição
+bench-no-nats = nats-server não está instalado; NATS fica de fora.
+bench-system = sistema
+bench-receivers = receptores
+bench-rate = msg/s
+bench-goodput = MB/s
+bench-lost = perdido
+bench-p50 = p50 µs
+bench-p99 = p99 µs
+bench-cpu-send = µs/envio
+bench-cpu-receive = µs/receb.
+bench-repairs = reparos
+bench-nacks = NACKs
+
+# Erros: uso
+error-usage-unknown-argument = aqui não existe a opção ou o argumento “{ $argument }”
+    .hint = “--help” depois do comando lista o que ele aceita; ponha “--” antes de um texto que começa com “-”
+error-usage-unknown-command = não existe o comando “{ $command }”
+    .hint = “roda help” lista os comandos
+error-usage-similar-command = não existe o comando “{ $command }”
+    .hint = você quis dizer “{ $similar }”?
+error-usage-missing-argument = falta algo: { $argument }
+    .hint = “--help” depois do comando mostra o que ele pede
+error-usage-missing-command = falta um comando
+    .hint = “roda help” lista os comandos
+error-usage-conflict = “{ $argument }” não combina com “{ $other }”
+    .hint = deixe um dos dois de fora
+error-usage-missing-value = “{ $argument }” precisa de um valor
+    .hint = “--help” depois do comando mostra qual
+error-usage-invalid-value = “{ $value }” não serve para “{ $argument }”
+    .hint = “--help” depois do comando mostra os valores possíveis
+error-usage-utf8 = um argumento não é UTF-8 válido
+    .hint = escreva nomes e textos em UTF-8
+error-usage-other = a linha de comando não faz sentido: { $reason }
+    .hint = “roda help” mostra como se faz
+error-usage-duration = “{ $value }” não é uma duração
+    .hint = escreva um número e uma unidade: 500ms, 10s, 5m, 2h ou 7d
+error-usage-since = “{ $value }” não é um momento
+    .hint = escreva 2026-05-04T03:02:01Z, ou há quanto tempo: 10m, 2h, 3d
+error-usage-regex = “{ $pattern }” não é uma expressão regular: { $reason }
+    .hint = ponha “\” antes de caracteres com significado especial, como em “\(”
+error-usage-group = “{ $value }” não é um grupo multicast com porta
+    .hint = escreva como 224.1.1.1:5007
+error-usage-empty-name = o grupo precisa de um nome
+    .hint = omita-o para chamar o grupo de “roda”
+error-usage-no-token = falta o convite
+    .hint = passe-o como argumento, em RODA_TOKEN, ou com “-” na entrada padrão; um membro obtém um com “roda invite”
+error-usage-no-spawn = este comando inicia um nó, e --no-spawn o proíbe
+    .hint = tire o --no-spawn
+
+# Erros: diretório e processo
+error-no-home = não há diretório para o nó
+    .hint = defina HOME, ou indique um diretório com --home
+error-no-group = { $home } ainda não tem grupo
+    .hint = crie um com “roda create”, ou entre em um com “roda join CONVITE”
+error-already-in-group = { $home } já pertence a um grupo
+    .hint = escolha outro diretório com --home, ou saia antes do grupo com “roda leave”
+error-already-running = outro Roda já está em execução em { $home }
+    .hint = pare-o com “roda down”; se não houver nenhum, um programa que usa a biblioteca ocupa este diretório
+error-not-running = nenhum nó está em execução em { $home }
+    .hint = inicie um com “roda up --detach”, ou tire o --no-spawn
+error-restart-needed = o nó em { $home } já está em execução, com outra configuração
+    .hint = pare-o com “roda down” e inicie-o com a configuração nova
+error-socket-directory = { $path } é de outra pessoa ou está aberto a outros
+    .hint = apague-o, ou aponte XDG_RUNTIME_DIR para um diretório privado, ou escolha um --home mais curto
+error-config = { $path } não pode ser entendido: { $reason }
+    .hint = corrija o arquivo, ou apague-o para voltar aos padrões
+error-daemon-start = o nó não pôde ser iniciado: { $reason }
+    .hint = execute “roda up” para ver mais
+error-daemon-died = o nó terminou enquanto iniciava
+    .hint = as últimas palavras dele estão em { $home }/daemon.log
+error-daemon-lost = a conexão com o nó se perdeu ({ $reason })
+    .hint = o nó pode ter sido parado; tente de novo, ou veja daemon.log no diretório dele
+error-daemon-answer = o nó respondeu algo inesperado: { $reason }
+    .hint = depois de uma atualização, reinicie-o: “roda down”, e tente de novo
+error-runtime = o programa não pôde começar: { $reason }
+    .hint = o sistema pode estar sem memória ou sem threads
+error-file = { $path }: { $reason }
+    .hint = confira se o caminho existe e é do tipo certo
+error-disk-full = o disco está cheio ({ $path })
+    .hint = o que foi confirmado está a salvo; libere espaço e tente de novo
+error-read-only = não é possível escrever em { $path }
+    .hint = confira o dono, as permissões e como o disco está montado, ou escolha outro --home
+error-output = não é possível escrever a saída: { $reason }
+    .hint = confira para onde vai a saída padrão
+error-input = não é possível ler a entrada padrão: { $reason }
+    .hint = confira de onde vem a entrada padrão
+
+# Erros: grupo
+error-token-none = isto não é um convite
+    .hint = um convite começa com “roda1”; um membro obtém um com “roda invite”
+error-token-damaged = o convite está danificado ou cortado
+    .hint = copie a linha inteira, ou peça um novo: “roda invite”
+error-token-newer = o convite foi feito por uma versão mais nova do Roda
+    .hint = atualize o Roda nesta máquina
+error-token-expired = o convite venceu
+    .hint = peça um novo a um membro: “roda invite --expires 1d”; se ele é recente, compare os relógios
+error-refused-used-up = o convite já foi usado até o limite
+    .hint = peça um novo a um membro: “roda invite --uses N”
+error-refused-unknown-invite = o grupo não conhece este convite
+    .hint = peça um novo a um membro que esteja online: “roda invite”
+error-refused-other-group = o membro que respondeu pertence a outro grupo
+    .hint = peça um convite novo: “roda invite”
+error-refused-busy = o membro que respondeu não pôde admitir este nó agora
+    .hint = tente de novo daqui a pouco
+error-join-timeout = nenhum membro respondeu em { $waited }
+    .hint = confira se um membro está online nesta rede (“roda status” nele) e se nenhum firewall bloqueia UDP e TCP; escolha a interface com --iface
+error-unknown-member = nenhum membro se chama “{ $member }”
+    .hint = “roda members” os lista; um apelido, ou ao menos 4 dígitos do nó
+error-ambiguous-member = “{ $member }” serve para vários membros
+    .hint = dê mais dígitos do nó, como “roda members --json” os mostra
+error-not-member = este nó não é mais membro do grupo
+    .hint = alguém o removeu; entre de novo com um convite novo e outro --home
+error-group-full = o grupo está cheio
+    .hint = remova membros que se foram: “roda remove MEMBRO”
+error-unknown-interface = não há interface utilizável “{ $interface }”
+    .hint = “ip address” lista nomes e endereços
+error-port-in-use = a porta está em uso ({ $reason })
+    .hint = outro programa a ocupa sem compartilhar; pare esse programa
+error-network = rede: { $reason }
+    .hint = confira a interface e o endereço dela; escolha uma com --iface
+
+# Erros: tópicos e mensagens
+error-topic-empty = o nome de um tópico não pode ser vazio
+    .hint = use letras, dígitos, “-”, “_” e “.”
+error-topic-too-long = o nome de um tópico tem no máximo 128 bytes; este tem { $bytes }
+    .hint = escolha um nome mais curto
+error-topic-bad-character = o nome de um tópico não pode conter { $character }
+    .hint = use letras, dígitos, “-”, “_” e “.”
+error-topic-bad-start = o nome de um tópico não pode começar com { $character }
+    .hint = comece com uma letra ou um dígito
+error-unknown-topic = o tópico “{ $topic }” não tem mensagens
+    .hint = “roda topics” lista os que têm; “roda say { $topic } TEXTO” começa este
+error-empty-text = uma mensagem não pode ser vazia
+    .hint = “roda say TÓPICO TEXTO”, ou “roda say TÓPICO -” para ler linhas da entrada padrão
+error-too-long = uma mensagem tem no máximo { $most } bytes; esta tem { $bytes }
+    .hint = divida-a em várias mensagens
+error-line-too-long = a linha { $line } tem mais de { $most } bytes; as anteriores estão guardadas ({ $stored })
+    .hint = divida a linha e continue a partir dela
+error-line-not-utf8 = a linha { $line } não é UTF-8 válido no byte { $byte }; as anteriores estão guardadas ({ $stored })
+    .hint = converta o texto, por exemplo com “iconv -f latin1 -t utf-8”, e continue a partir daí
+error-plain-too-long = uma mensagem simples tem no máximo { $most } bytes, esta tem { $bytes }; ela não foi enviada
+    .hint = o outro programa a cortaria; envie-a em partes
+error-unknown-mirror = { $path } não é um espelho
+    .hint = “roda mirror --list” os mostra
+
+# Erros: banco de dados
+error-newer-database = o banco de dados foi escrito por uma versão mais nova do Roda ({ $found }; esta conhece { $known })
+    .hint = atualize o Roda; nada foi alterado
+error-damaged-database = o banco de dados está danificado: { $reason }
+    .hint = “roda verify” diz mais; copie o diretório antes de tentar qualquer coisa; os outros membros ainda têm o registro
+error-store = o banco de dados falhou: { $reason }
+    .hint = o que foi confirmado está a salvo; “roda verify” confere
+error-stopped = o nó está parando
+    .hint = tente de novo daqui a pouco
+
+# Erros: pedidos de programas
+error-not-found = a API de controle não tem esse caminho
+    .hint = docs/control-api.md os lista
+error-request-body = o corpo do pedido está errado: { $reason }
+    .hint = docs/control-api.md o mostra
+error-request-query = a consulta do pedido está errada: { $reason }
+    .hint = docs/control-api.md a mostra
+error-request-path = { $path } não é um caminho absoluto
+    .hint = escreva-o a partir de “/”
+
+# Erros: demonstração e medição
+error-demo-command = “roda { $command }” falhou: { $reason }
+    .hint = tente o mesmo à mão com --home
+error-demo-different = os nós não ficaram idênticos em { $seconds } s
+    .hint = em uma máquina muito ocupada, tente de novo; senão, é um defeito que vale relatar
+error-bench-worker = um processo da medição falhou: { $reason }
+    .hint = a mensagem dele está acima
+error-bench-nats = nats-server não iniciou
+    .hint = execute-o à mão para ver por quê
+
+# Erros: o resto
+error-other = { $reason }
+    .hint = “roda status” e daemon.log no diretório podem dizer mais
