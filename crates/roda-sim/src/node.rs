@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use roda_proto::crypto::SigningKey;
-use roda_proto::{AuthorId, CommandId, Engine, NodeId, Seq, Timestamp};
+use roda_proto::{AuthorId, CommandId, Engine, NodeId, SenderTag, Seq, Timestamp};
 
 use crate::clock::NodeClock;
 use crate::disk::Disk;
@@ -43,6 +43,8 @@ pub enum Wish {
 pub enum Standing {
     /// Not yet admitted.
     Outside,
+    /// Admitted, but not yet given what the group wrote before; until then it has no say.
+    Joining,
     /// Belongs, as far as it was told.
     Member,
     /// Was removed or left: some other node's removal entry or its own is durable.
@@ -67,6 +69,8 @@ pub struct Node {
     pub engine: Option<Engine>,
     /// How often it was started; things scheduled for an earlier run are void.
     pub boot: u32,
+    /// Name of this run in its datagrams, once it has sent one.
+    pub tag: Option<SenderTag>,
     /// Its clocks.
     pub clock: NodeClock,
     /// Where it stands.
@@ -108,6 +112,7 @@ impl Node {
             disk: None,
             engine: None,
             boot: 0,
+            tag: None,
             clock: NodeClock::default(),
             standing: Standing::Outside,
             doomed: false,

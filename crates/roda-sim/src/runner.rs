@@ -13,7 +13,6 @@ use crate::scenario::{Failure, Outcome, random};
 /// Seeds that once failed; they run first, always.
 const KEPT: &str = include_str!("../seeds.txt");
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
-const LINES_SHOWN: usize = 60;
 
 /// What to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +27,8 @@ pub struct Plan {
     pub nodes: Option<usize>,
     /// Whether to run the kept seeds first.
     pub kept: bool,
-    /// Whether to print the last lines of the trace of what failed.
-    pub verbose: bool,
+    /// How many of the last lines of the trace of what failed to print.
+    pub lines: usize,
 }
 
 /// What came out.
@@ -190,10 +189,10 @@ impl<W: Write> Shared<'_, W> {
         let repeat = nodes.map_or_else(String::new, |nodes| format!(" --nodes {nodes}"));
         writeln!(out, "seed {seed} FAILED: {}", failure.violation)?;
         writeln!(out, "{:#?}", Options::draw(seed, nodes))?;
-        if self.plan.verbose {
+        if self.plan.lines > 0 {
             // The same again with the trace kept, which would slow down every run.
             if let Err(again) = run_seed(seed, nodes, true) {
-                let skipped = again.lines.len().saturating_sub(LINES_SHOWN);
+                let skipped = again.lines.len().saturating_sub(self.plan.lines);
                 for line in &again.lines[skipped..] {
                     writeln!(out, "  {line}")?;
                 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use roda_proto::Timestamp;
 
-const LINES_MAX: usize = 400;
+const LINES_MAX: usize = 100_000;
 
 /// Records a run. Two runs of one seed must give the same hash.
 pub struct Trace {

@@ -9,14 +9,14 @@ use roda_sim::scenario::{NAMED, large_group};
 
 const USAGE: &str = "\
 usage: cargo xtask sim [OPTIONS]
-  --seeds N       how many seeds to run (default 100)
+  --seeds N       how many seeds to run (default 100, or as many as --seconds allow)
   --seed S        the first one (default 0)
   --seconds T     stop after so many seconds
   --nodes N       members in each run (default: drawn)
   --large N       instead: a group of N nodes, NACKs and repairs against RFC 5401
   --loss P        with --large: loss of each datagram at each receiver (default 0.01)
   --named NAME    instead: a fault with a name, or `all`
-  --quiet         no trace of what failed";
+  --lines N       lines of the trace of what failed (default 60)";
 
 enum Task {
     Help,
@@ -52,30 +52,29 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Task, String> {
-    let mut plan = Plan {
-        first: 0,
-        seeds: 100,
-        limit: None,
-        nodes: None,
-        kept: true,
-        verbose: true,
-    };
+    let (mut seeds, mut plan) = (
+        None,
+        Plan {
+            first: 0,
+            seeds: 0,
+            limit: None,
+            nodes: None,
+            kept: true,
+            lines: 60,
+        },
+    );
     let (mut large, mut loss, mut name) = (None, 0.01, None);
     let mut rest = arguments.iter();
     while let Some(option) = rest.next() {
         if option == "--help" {
             return Ok(Task::Help);
         }
-        if option == "--quiet" {
-            plan.verbose = false;
-            continue;
-        }
         let value = rest
             .next()
             .ok_or_else(|| format!("{option} needs a value"))?;
         let bad = || format!("{option} cannot be {value:?}");
         match option.as_str() {
-            "--seeds" => plan.seeds = value.parse().map_err(|_error| bad())?,
+            "--seeds" => seeds = Some(value.parse().map_err(|_error| bad())?),
             "--seed" => {
                 plan.first = value.parse().map_err(|_error| bad())?;
                 plan.kept = false;
@@ -84,6 +83,7 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
                 let seconds = value.parse().map_err(|_error| bad())?;
                 plan.limit = Some(Duration::from_secs(seconds));
             }
+            "--lines" => plan.lines = value.parse().map_err(|_error| bad())?,
             "--nodes" => plan.nodes = Some(value.parse().map_err(|_error| bad())?),
             "--large" => large = Some(value.parse().map_err(|_error| bad())?),
             "--loss" => loss = value.parse().map_err(|_error| bad())?,
@@ -92,6 +92,9 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
         }
     }
     let seed = plan.first;
+    // With a time limit alone, the limit decides.
+    let default = if plan.limit.is_some() { u64::MAX } else { 100 };
+    plan.seeds = seeds.unwrap_or(default).min(u64::MAX - plan.first);
     Ok(match (large, name) {
         (Some(nodes), _) => Task::Large { nodes, loss, seed },
         (None, Some(name)) => Task::Named { name, seed },

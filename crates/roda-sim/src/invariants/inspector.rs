@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use roda_proto::crypto::PacketKey;
 use roda_proto::wire::frame::{Beacon, Frame};
 use roda_proto::wire::header::{HEADER_LEN, Header, SEALED};
-use roda_proto::{AuthorId, EpochRecord, EpochTag, SenderTag, Seq};
+use roda_proto::{AuthorId, EpochRecord, EpochTag, Hlc, SenderTag, Seq};
 use zeroize::Zeroizing;
 
 use super::{Check, Violation};
@@ -19,12 +19,16 @@ const PHASE_BITS: u32 = 20;
 pub struct Inspected {
     /// Under which group key.
     pub epoch: EpochTag,
+    /// By which run.
+    pub sender: SenderTag,
     /// Pieces of these batches: author, first and last entry.
     pub batches: Vec<(AuthorId, Seq, Seq)>,
     /// Heads it claims to have.
     pub heads: Vec<(AuthorId, Seq)>,
     /// Requests it makes.
     pub nacks: usize,
+    /// Promise and frontier of its beacon.
+    pub claims: Option<(Hlc, Hlc)>,
 }
 
 /// Knows all group keys.
@@ -68,6 +72,7 @@ impl Inspector {
         let frames = Frame::parse_all(body).map_err(|_error| broken("frames do not parse"))?;
         let mut inspected = Inspected {
             epoch: header.epoch,
+            sender: header.sender,
             ..Inspected::default()
         };
         frames.iter().for_each(|frame| inspected.add(frame));
@@ -91,6 +96,7 @@ impl Inspected {
     fn add_beacon(&mut self, beacon: &Beacon) {
         self.heads
             .extend(beacon.author.map(|author| (author, beacon.head)));
+        self.claims = Some((beacon.promise, beacon.frontier));
         self.heads.extend(&beacon.heads);
     }
 

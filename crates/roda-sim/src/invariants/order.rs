@@ -3,7 +3,7 @@
 //! Protects every reader of a topic: an answer never comes before its question, and nothing twice. What
 //! was durable before a crash counts as delivered, because readers find it in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roda_proto::{AuthorId, Batch, Head, Seq};
 
@@ -13,9 +13,16 @@ use super::{Check, Violation};
 #[derive(Default)]
 pub struct Order {
     delivered: BTreeMap<usize, BTreeMap<AuthorId, Seq>>,
+    parting: BTreeSet<AuthorId>,
 }
 
 impl Order {
+    /// The group is about to part with this author. What it wrote may be cut off by its removal, so that
+    /// what depends on it is delivered without it.
+    pub fn on_parting(&mut self, author: AuthorId) {
+        self.parting.insert(author);
+    }
+
     /// A node starts from a disk with these heads.
     pub fn on_start<'a>(&mut self, node: usize, heads: impl Iterator<Item = &'a Head>) {
         let delivered = heads.map(|head| (head.author, head.seq)).collect();
@@ -34,7 +41,10 @@ impl Order {
             let detail = format!("{batch:?} delivered after entry {before}");
             return Err(Violation::at("I5 order of an author", node, detail));
         }
-        if let Some((author, seq)) = batch.deps.iter().find(|dep| seen(&dep.0) < dep.1) {
+        let missing = |(author, seq): &&(AuthorId, Seq)| {
+            seen(author) < *seq && !self.parting.contains(author)
+        };
+        if let Some((author, seq)) = batch.deps.iter().find(missing) {
             let detail = format!("{batch:?} delivered before entry {seq} of {author:?}");
             return Err(Violation::at("I5 causal order", node, detail));
         }

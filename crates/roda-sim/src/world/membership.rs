@@ -18,6 +18,7 @@ use crate::invariants::{Check, Origin};
 use crate::node::{Standing, Wish};
 
 const RETRY: Duration = Duration::from_millis(400);
+const SETTLE_RETRY: Duration = Duration::from_secs(3);
 const INVITE_USES: u32 = 10_000;
 const INVITE_LASTS: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 /// Time for a founder to found a group and publish an invite, on a quiet disk.
@@ -176,9 +177,7 @@ impl World {
     }
 
     pub(super) fn ask_to_join(&mut self, joiner: usize) -> Check {
-        let admitters: Vec<usize> = (0..self.nodes.len())
-            .filter(|node| self.nodes[*node].is_core() && self.network.connects(*node, joiner))
-            .collect();
+        let admitters = self.core_connected_to(joiner);
         let admitter = self.chance.membership.pick(&admitters).copied();
         let command = admitter.and_then(|admitter| self.admission(joiner, admitter));
         match (admitter, command, self.nodes[joiner].standing) {
@@ -208,10 +207,42 @@ impl World {
         let identity = self.identity(joiner, group);
         self.give_disk(joiner, Disk::new(identity, epochs));
         self.nodes[joiner].contacts = vec![self.nodes[admitter].address];
-        self.nodes[joiner].standing = Standing::Member;
+        self.nodes[joiner].standing = Standing::Joining;
         self.start(joiner)?;
         self.open_stream(joiner, admitter);
+        self.after(SETTLE_RETRY, What::SettleIn { joiner });
         Ok(())
+    }
+
+    /// A newcomer asks again for what it was not given completely.
+    pub(super) fn settle_in(&mut self, joiner: usize) -> Check {
+        if self.nodes[joiner].standing != Standing::Joining {
+            return Ok(());
+        }
+        self.after(SETTLE_RETRY, What::SettleIn { joiner });
+        let servers = self.core_connected_to(joiner);
+        if let Some(server) = self.chance.membership.pick(&servers).copied() {
+            if self.knows(server, joiner) {
+                self.open_stream(joiner, server);
+            }
+        }
+        Ok(())
+    }
+
+    /// A stream has given `node` all that the other side had.
+    pub(super) fn has_caught_up(&mut self, node: usize) -> Check {
+        if self.nodes[node].standing != Standing::Joining {
+            return Ok(());
+        }
+        self.nodes[node].standing = Standing::Member;
+        let boot = self.nodes[node].boot;
+        self.introduce(node, boot)
+    }
+
+    fn core_connected_to(&self, node: usize) -> Vec<usize> {
+        (0..self.nodes.len())
+            .filter(|other| self.nodes[*other].is_core() && self.network.connects(*other, node))
+            .collect()
     }
 
     pub(super) fn introduce(&mut self, node: usize, boot: u32) -> Check {
@@ -227,12 +258,13 @@ impl World {
     pub(super) fn part(&mut self, node: usize) -> Check {
         match self.nodes[node].standing {
             Standing::Gone => return Ok(()),
-            Standing::Outside => {
+            Standing::Outside | Standing::Joining => {
                 self.after(RETRY, What::Part { node });
                 return Ok(());
             }
             Standing::Member => {}
         }
+        self.invariants.order.on_parting(self.nodes[node].author);
         if node.is_multiple_of(3) && self.is_safety_phase {
             return self.command(node, Wish::Leave, Command::Leave);
         }

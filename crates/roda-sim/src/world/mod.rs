@@ -76,6 +76,9 @@ enum What {
         joiner: usize,
         admitter: usize,
     },
+    SettleIn {
+        joiner: usize,
+    },
     Introduce {
         node: usize,
         boot: u32,
@@ -245,6 +248,7 @@ impl World {
             What::Invite => self.publish_invite(),
             What::Join { joiner } => self.ask_to_join(joiner),
             What::Granted { joiner, admitter } => self.granted(joiner, admitter),
+            What::SettleIn { joiner } => self.settle_in(joiner),
             What::Introduce { node, boot } => self.introduce(node, boot),
             What::Part { node } => self.part(node),
             What::Stopped { node, boot } => self.stopped(node, boot),

@@ -134,6 +134,7 @@ impl World {
         let Some(inspected) = inspected else {
             return Ok(());
         };
+        self.nodes[node].tag = Some(inspected.sender);
         self.totals.nacks += inspected.nacks as u64;
         self.totals.fragments += inspected.batches.len() as u64;
         let machine = &self.nodes[node];

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use roda_proto::{Config, Engine, Event, Input, Output, Rejected, Seed, Timestamp, WriteId};
 
+use roda_proto::wire::header::{Header, SEALED};
+
 use super::{Arrival, What, World, store_violation};
 use crate::disk::Synced;
 use crate::invariants::{Check, Effects, Origin, Violation};
@@ -27,6 +29,7 @@ impl World {
             return Ok(());
         };
         machine.boot += 1;
+        machine.tag = None;
         machine.clock.restart(self.now, origin);
         machine.written = disk.stored().last(&machine.author);
         (machine.disk_free, machine.reader_free) = (self.now, self.now);
@@ -175,7 +178,7 @@ impl World {
             amplification.on_receive(node, arrival.source, arrival.payload.len());
         }
         let origin = self.origin_of(arrival);
-        let claims_seal = arrival.payload.first() == Some(&roda_proto::wire::header::SEALED);
+        let claims_seal = self.claims_foreign_seal(arrival);
         let mut payload = arrival.payload.to_vec();
         let input = Input::Datagram {
             source: arrival.source,
@@ -188,6 +191,13 @@ impl World {
             self.hostile.on_accepted(captured, node, boot);
         }
         Ok(())
+    }
+
+    /// Whether a datagram says that another run sealed it. One that names the receiver's own run is
+    /// taken for its own multicast coming back and left unopened.
+    fn claims_foreign_seal(&self, arrival: &Arrival) -> bool {
+        Header::parse(&arrival.payload)
+            .is_ok_and(|header| Some(header.sender) != self.nodes[arrival.to].tag)
     }
 
     pub(super) fn synced(&mut self, node: usize, boot: u32, id: WriteId) -> Check {
@@ -277,7 +287,7 @@ fn effects_of(outputs: &[Output]) -> Effects {
             Output::Event(Event::CatchUp { .. }) => {}
             Output::Event(_) => effects.events += 1,
             Output::Transmit { payload, .. } => {
-                let sealed = payload.first() == Some(&roda_proto::wire::header::SEALED);
+                let sealed = payload.first() == Some(&SEALED);
                 effects.sealed += usize::from(sealed);
             }
             _ => {}

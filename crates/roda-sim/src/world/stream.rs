@@ -63,7 +63,7 @@ impl World {
     }
 
     /// Whether a node is up and takes the other one for a member.
-    fn knows(&self, node: usize, other: usize) -> bool {
+    pub(super) fn knows(&self, node: usize, other: usize) -> bool {
         let id = self.nodes[other].id;
         self.nodes[node]
             .engine
@@ -152,6 +152,10 @@ impl World {
         });
         let input = Input::CatchUpEnded { peer, complete };
         self.feed(asker, input, Origin::World, false)?;
-        Ok(())
+        if complete {
+            self.has_caught_up(asker)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -23,7 +23,12 @@ impl World {
         self.after(delay, What::Work);
         let writers: Vec<usize> = (0..self.nodes.len())
             .filter(|node| self.nodes[*node].is_up())
-            .filter(|node| self.nodes[*node].standing != Standing::Outside)
+            .filter(|node| {
+                matches!(
+                    self.nodes[*node].standing,
+                    Standing::Member | Standing::Gone
+                )
+            })
             .collect();
         let Some(node) = self.chance.work.pick(&writers).copied() else {
             return Ok(());
@@ -115,9 +120,10 @@ impl World {
         let machine = &self.nodes[node];
         if let (Some(engine), Some(disk)) = (&machine.engine, &machine.disk) {
             let vector = engine.version_vector();
+            let is_synced = disk.unsynced() == 0;
             self.invariants
                 .replicas
-                .check_vector(node, &vector, disk.stored())?;
+                .check_vector(node, &vector, disk.stored(), is_synced)?;
         }
         Ok(())
     }
