@@ -5,11 +5,7 @@
 
 // The module is private to the library, so it is compiled into the bench once more; and with
 // `cfg(test)`, although nothing collects its tests.
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the bench uses a part of the module"
-)]
+#[allow(unused, reason = "the bench uses a part of the module")]
 #[path = "../src/net/mod.rs"]
 mod net;
 
