@@ -4,16 +4,19 @@
 //! hold does not. Parsers must agree with their writers: what was accepted, written again, is
 //! accepted again and means the same.
 
+mod engine;
 pub mod random;
 mod sealing;
 pub mod seeds;
 
+use roda_proto::group::control::Control;
 use roda_proto::stream::{self, Request, Response};
 use roda_proto::wire::codec::Writer;
 use roda_proto::wire::join::{Offer, Probe};
 use roda_proto::wire::{Frame, Header};
 use roda_proto::{Batch, InviteToken};
 
+pub use engine::engine;
 pub use sealing::seal;
 
 /// A function to fuzz.
@@ -22,6 +25,8 @@ pub struct Target {
     pub name: &'static str,
     /// The function.
     pub run: fn(&[u8]) -> bool,
+    /// Changes of inputs that `cargo test` tries: some seconds altogether.
+    pub changed_inputs: usize,
     /// Valid inputs, each with a name.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
@@ -32,26 +37,43 @@ pub const TARGETS: &[Target] = &[
         name: "datagram",
         run: datagram,
         seeds: seeds::datagrams,
+        changed_inputs: 300_000,
     },
     Target {
         name: "batch",
         run: batch,
         seeds: seeds::batches,
+        changed_inputs: 300_000,
     },
     Target {
         name: "invite",
         run: invite,
         seeds: seeds::invites,
+        changed_inputs: 300_000,
     },
     Target {
         name: "stream",
         run: stream,
         seeds: seeds::stream_messages,
+        changed_inputs: 300_000,
     },
     Target {
         name: "seal",
         run: seal,
         seeds: seeds::sealing_plans,
+        changed_inputs: 200_000,
+    },
+    Target {
+        name: "control",
+        run: control,
+        seeds: seeds::controls,
+        changed_inputs: 300_000,
+    },
+    Target {
+        name: "engine",
+        run: engine,
+        seeds: seeds::operations,
+        changed_inputs: 1_500,
     },
 ];
 
@@ -118,6 +140,15 @@ pub fn invite(data: &[u8]) -> bool {
     };
     assert_eq!(InviteToken::parse(&token.to_string()), Ok(token.clone()));
     let _name = token.id();
+    true
+}
+
+/// The body of a control entry.
+pub fn control(data: &[u8]) -> bool {
+    let Ok(control) = Control::parse(data) else {
+        return false;
+    };
+    assert_eq!(Control::parse(&control.encode()).as_ref(), Ok(&control));
     true
 }
 

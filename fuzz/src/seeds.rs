@@ -1,6 +1,7 @@
 //! Valid inputs, from which fuzzing starts.
 
 use roda_proto::crypto::SigningKey;
+use roda_proto::group::control::{Control, EntryId, Wrap};
 use roda_proto::log::batch::BatchBuilder;
 use roda_proto::stream::{self, EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest};
 use roda_proto::wire::codec::Writer;
@@ -33,7 +34,7 @@ pub fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         }],
         parts: vec![Part {
             first: Seq(10),
-            missing: vec![(0, 3), (7, 7)],
+            missing: 0b1000_1111,
         }],
     });
     let beacon = Frame::Beacon(Beacon {
@@ -160,6 +161,78 @@ pub fn stream_messages() -> Vec<(&'static str, Vec<u8>)> {
         ("keys", stream::encode(&keys)),
         ("batch", stream::encode(&batch)),
         ("done", stream::encode(&Response::Done)),
+    ]
+}
+
+/// Seeds of [`crate::control`].
+pub fn controls() -> Vec<(&'static str, Vec<u8>)> {
+    let node = NodeId([4; 32]);
+    let entry = EntryId {
+        author: AUTHOR,
+        seq: Seq(3),
+    };
+    let found = Control::Found {
+        salt: [1; 16],
+        name: "praça".to_owned(),
+    };
+    let profile = Control::Profile {
+        nick: "ana".to_owned(),
+        wrap_key: [2; 32],
+    };
+    let invite = Control::Invite {
+        invite: InviteId(node),
+        uses: 3,
+        expires: 1_700_000_000_000,
+    };
+    let admit = Control::Admit {
+        node,
+        wrap_key: [2; 32],
+        nick: "bia".to_owned(),
+        invite: InviteId(node),
+    };
+    let remove = Control::Remove {
+        node,
+        admissions: vec![entry],
+        cuts: vec![(AUTHOR, Seq(u64::MAX))],
+    };
+    let leave = Control::Leave {
+        admissions: vec![entry],
+    };
+    let rotate = Control::Rotate {
+        epoch: EpochTag(7),
+        created: Hlc(8),
+        wraps: vec![Wrap {
+            node,
+            sealed: vec![5; 80],
+        }],
+    };
+    vec![
+        ("found", found.encode()),
+        ("profile", profile.encode()),
+        ("invite", invite.encode()),
+        ("admit", admit.encode()),
+        ("remove", remove.encode()),
+        ("leave", leave.encode()),
+        ("rotate", rotate.encode()),
+    ]
+}
+
+/// Seeds of [`crate::engine()`].
+pub fn operations() -> Vec<(&'static str, Vec<u8>)> {
+    // Say, let time pass, deliver; the second numbers are parameters.
+    let talk = [
+        0, 0, 1, 1, 0, 2, 2, 0, 1, 2, 1, 1, 2, 2, 1, 6, 50, 2, 3, 0, 2, 4, 1, 6, 255,
+    ];
+    let lie = [
+        9, 0, 2, 0, 5, 7, 7, 7, 1, 5, 9, 1, 1, 3, 1, 2, 10, 1, 9, 0, 0, 1, 0, 1, 3, 8, 3, 4, 5, 6,
+    ];
+    let crash = [
+        12, 0, 0, 1, 9, 15, 0, 12, 0, 6, 255, 6, 255, 0, 0, 5, 11, 0, 1, 15, 1, 6, 200,
+    ];
+    vec![
+        ("talk", talk.to_vec()),
+        ("lie", [&talk[..], &lie].concat()),
+        ("crash", [&talk[..], &crash, &talk].concat()),
     ]
 }
 

@@ -42,10 +42,10 @@ impl<'a> Node<'a> {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.host.command(&self.bench.binary.to_string_lossy());
         command
-            .args(words)
             .arg("--home")
             .arg(&self.home)
             .arg("--lang=en")
+            .args(words)
             .env("HOME", &self.bench.directory);
         command
     }
@@ -57,19 +57,21 @@ impl<'a> Node<'a> {
 
     /// Makes a group and starts this node, its first.
     pub(crate) fn create(&self, group: &str) -> Result<()> {
-        self.run(&["create", group], b"")?.success()?;
-        self.up()
+        self.run(&["create", group, "--nick", &self.nick], b"")?
+            .success()?;
+        Ok(())
     }
 
     /// Joins by a token and starts this node.
     pub(crate) fn join(&self, token: &str) -> Result<()> {
         self.try_join(token)?.success()?;
-        self.up()
+        Ok(())
     }
 
     /// Tries to join by a token, which is given on standard input.
     pub(crate) fn try_join(&self, token: &str) -> Result<Finished> {
-        let join = self.command(&["join", "-", "--timeout", "45s"]);
+        let words = ["join", "-", "--timeout", "45s", "--nick", &self.nick];
+        let join = self.command(&words);
         command::run(join, token.as_bytes(), JOIN_TIMEOUT)
     }
 
@@ -81,8 +83,7 @@ impl<'a> Node<'a> {
 
     /// Starts the node in the background.
     pub(crate) fn up(&self) -> Result<()> {
-        let words = ["up", "--detach", "--nick", &self.nick];
-        self.run(&words, b"")?.success()?;
+        self.run(&["up", "--detach"], b"")?.success()?;
         Ok(())
     }
 
