@@ -23,8 +23,11 @@ pub use node::{Node, peek, verify_home};
 pub use roda_proto::group::{Carrier, InviteTokenError};
 pub use roda_proto::log::{BODY_LEN_MAX, TopicError};
 pub use roda_proto::stream::Refusal;
-pub use roda_proto::{AuthorId, EntryKind, GroupId, Hash, Hlc, InviteToken, MemberInfo, NodeId, Presence, Seq, Topic};
+pub use roda_proto::{
+    AuthorId, EntryKind, GroupId, Hash, Hlc, InviteToken, MemberInfo, NodeId, Presence, Seq, Topic,
+};
 pub use topic::{History, Lagged, Subscription, TopicHandle};
 pub use types::{
-    HistoryQuery, InterfaceStatus, Message, MirrorInfo, Options, Receipt, Status, TopicInfo, VerifyReport,
+    HistoryQuery, InterfaceStatus, Message, MirrorInfo, Options, Receipt, Status, TopicInfo,
+    VerifyReport,
 };

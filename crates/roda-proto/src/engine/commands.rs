@@ -8,23 +8,12 @@ use alloc::vec::Vec;
 use super::{Command, CommandError, CommandId, Engine, Event};
 use crate::crypto;
 use crate::group::control::Control;
-use crate::group::{InviteId, MEMBERS_MAX};
+use crate::group::{InviteId, MEMBERS_MAX, short_name};
 use crate::id::{NodeId, Seq};
 use crate::log::{BODY_LEN_MAX, Draft, EntryKind, Topic};
 use crate::record::Record;
 use crate::stream::{Refusal, join_proof_message};
 use crate::time::Hlc;
-
-/// Longest nick and name kept; the rest is cut at a character.
-fn short_name(mut name: String) -> String {
-    name.retain(|c| !c.is_control());
-    let mut end = name.len().min(crate::group::NICK_LEN_MAX);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    name.truncate(end);
-    name
-}
 
 impl Engine {
     pub(super) fn on_command(&mut self, id: CommandId, command: Command) {
@@ -141,13 +130,13 @@ impl Engine {
 
     fn profile(&self, nick: String) -> Control {
         Control::Profile {
-            nick: short_name(nick),
+            nick: short_name(&nick),
             wrap_key: *self.wrap_key.public(),
         }
     }
 
     fn introduce(&mut self, id: CommandId, nick: String) {
-        let nick = short_name(nick);
+        let nick = short_name(&nick);
         let has_written = self.logs.accepted(&self.author) > Seq(0);
         let is_known = self.membership.member(&self.node).is_some_and(|member| {
             member.nick() == nick && member.wrap_key == Some(*self.wrap_key.public())
@@ -198,7 +187,7 @@ impl Engine {
             vec![Control::Admit {
                 node,
                 wrap_key,
-                nick: short_name(nick),
+                nick: short_name(&nick),
                 invite,
             }],
             Vec::new(),

@@ -281,6 +281,19 @@ impl Engine {
         self.membership.count()
     }
 
+    /// Whether appending is possible now; otherwise it answers [`CommandError::Busy`].
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.outbox.has_room()
+    }
+
+    /// Takes over what `old` was asked to write and did not begin to, and returns those commands.
+    pub fn inherit(&mut self, old: Self) -> Vec<CommandId> {
+        self.outbox = old.outbox;
+        self.outbox.drop_begun();
+        self.outbox.commands()
+    }
+
     /// This node.
     #[must_use]
     pub const fn node(&self) -> NodeId {

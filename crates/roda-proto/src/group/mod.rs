@@ -54,3 +54,13 @@ pub enum Carrier {
     /// Multicast does not arrive; the peer sends to this node's address as well.
     Unicast,
 }
+
+/// A name as the group takes it: at most [`NICK_LEN_MAX`] bytes, cut at a character, no control characters.
+#[must_use]
+pub fn short_name(name: &str) -> String {
+    let mut short: String = name.chars().filter(|c| !c.is_control()).collect();
+    while short.len() > NICK_LEN_MAX {
+        short.pop();
+    }
+    short
+}

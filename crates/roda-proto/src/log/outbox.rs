@@ -85,6 +85,24 @@ impl Outbox {
         self.drafts.is_empty()
     }
 
+    /// Drops the draft of which a part is already in a batch.
+    pub fn drop_begun(&mut self) {
+        if self.started.take().is_some() {
+            if let Some(begun) = self.drafts.pop_front() {
+                self.bytes -= begun.bodies.iter().map(Vec::len).sum::<usize>();
+            }
+        }
+    }
+
+    /// Commands that wait.
+    #[must_use]
+    pub fn commands(&self) -> Vec<CommandId> {
+        self.drafts
+            .iter()
+            .filter_map(|draft| draft.command)
+            .collect()
+    }
+
     /// Queues a command's entries, at least one.
     pub fn push(&mut self, draft: Draft) {
         self.bytes += draft.bodies.iter().map(Vec::len).sum::<usize>();

@@ -1,0 +1,613 @@
+//! The loop between the engine and the world: the only place that touches sockets, clock and store.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use roda_proto::{
+    Command, CommandId, Config, Counters, Deadline, Destination, Engine, Event, Hlc, Incarnation,
+    Input, MemberInfo, NodeId, Now, Output, Seed, Snapshot, Timestamp, Via, WallTime,
+};
+use roda_store::{Contact, Store, StoreError};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+use crate::net::{Net, REFRESH_INTERVAL, REJOIN_INTERVAL, RecvBatch};
+use crate::random;
+use crate::stream::{Fetched, StreamError, TlsIdentity};
+use crate::types::{InterfaceStatus, Receipt, Status};
+use crate::view::View;
+use crate::writer::{Writer, Written};
+
+mod catch_up;
+
+pub(crate) use catch_up::FETCHED_MAX;
+
+/// Bytes that may wait for the disk before nothing more is read from the network.
+const BACKLOG_MAX: usize = 32 << 20;
+/// Contacts kept for the next start.
+const CONTACTS_MAX: usize = 256;
+
+/// Work on the store.
+pub(crate) type StoreJob =
+    Box<dyn FnOnce(&mut Store) -> std::result::Result<(), StoreError> + Send>;
+
+/// What the handles ask of the driver.
+pub(crate) enum Request {
+    /// A command for the engine.
+    Command(Command, oneshot::Sender<Result<Receipt>>),
+    /// Something for the store that the engine has no part in.
+    Store(
+        StoreJob,
+        oneshot::Sender<std::result::Result<(), StoreError>>,
+    ),
+    /// For `roda status`.
+    Status(oneshot::Sender<Status>),
+    /// Stop cleanly.
+    Shutdown,
+}
+
+/// What the driver shares with the handles.
+pub(crate) struct Published {
+    pub(crate) delivered: broadcast::Sender<Arc<roda_proto::Batch>>,
+    pub(crate) stable: watch::Sender<Hlc>,
+    pub(crate) view: watch::Sender<View>,
+}
+
+/// Everything that a start needs.
+pub(crate) struct Parts {
+    pub(crate) home: PathBuf,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) contacts: Vec<Contact>,
+    pub(crate) net: Net,
+    pub(crate) identity: TlsIdentity,
+    pub(crate) stream_port: u16,
+    pub(crate) rate_max: Option<u64>,
+    pub(crate) loss: f64,
+    pub(crate) writer: Writer,
+    pub(crate) written: mpsc::UnboundedReceiver<Written>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) published: Published,
+    /// The log that the admitting member hands over, while joining.
+    pub(crate) admission: Option<CatchUp>,
+}
+
+/// A catch-up under way.
+pub(crate) struct CatchUp {
+    pub(crate) peer: Option<NodeId>,
+    pub(crate) fetched: mpsc::Receiver<Fetched>,
+    pub(crate) task: JoinHandle<std::result::Result<(), StreamError>>,
+}
+
+type Answer = oneshot::Sender<Result<Receipt>>;
+
+pub(crate) struct Driver {
+    engine: Engine,
+    config: Config,
+    home: PathBuf,
+    net: Net,
+    identity: TlsIdentity,
+    writer: Writer,
+    written: mpsc::UnboundedReceiver<Written>,
+    requests: mpsc::Receiver<Request>,
+    published: Published,
+    catch_up: Option<CatchUp>,
+    /// Why the store does not take anything now.
+    failure: Option<Error>,
+    answers: BTreeMap<CommandId, Answer>,
+    next_command: u64,
+    /// The database is being told that this is another life; requests wait.
+    is_reincarnating: bool,
+    outgoing: Vec<(Destination, Vec<u8>)>,
+    deadline: Option<Deadline>,
+    contacts: BTreeMap<NodeId, Contact>,
+    members_changed: bool,
+    problems: BTreeMap<String, String>,
+    started: Instant,
+    loss: f64,
+    dice: u64,
+    is_stopping: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Result<Self> {
+        let config = Config {
+            stream_port: parts.stream_port,
+            contacts: parts
+                .contacts
+                .iter()
+                .map(|contact| contact.datagram)
+                .collect(),
+            rate_max: parts.rate_max.unwrap_or_else(|| Config::default().rate_max),
+            ..Config::default()
+        };
+        let started = now_instant();
+        let seed = Seed(random::bytes()?);
+        let engine = Engine::new(config.clone(), seed, parts.snapshot, now_since(started));
+        Ok(Self {
+            engine,
+            config,
+            home: parts.home,
+            net: parts.net,
+            identity: parts.identity,
+            writer: parts.writer,
+            written: parts.written,
+            requests: parts.requests,
+            published: parts.published,
+            catch_up: parts.admission,
+            failure: None,
+            answers: BTreeMap::new(),
+            next_command: 0,
+            is_reincarnating: false,
+            outgoing: Vec::new(),
+            deadline: None,
+            contacts: parts
+                .contacts
+                .into_iter()
+                .map(|contact| (contact.node, contact))
+                .collect(),
+            members_changed: true,
+            problems: BTreeMap::new(),
+            started,
+            loss: parts.loss,
+            dice: u64::from_le_bytes(random::bytes()?) | 1,
+            is_stopping: false,
+        })
+    }
+
+    fn now(&self) -> Now {
+        now_since(self.started)
+    }
+
+    /// Runs until the node is told to stop, or the last handle is gone.
+    pub(crate) async fn run(mut self) {
+        let mut batch = RecvBatch::new();
+        let mut refresh = tokio::time::interval(REFRESH_INTERVAL);
+        let mut rejoin = tokio::time::interval(REJOIN_INTERVAL);
+        self.input(Input::Timeout);
+        while !self.is_stopping {
+            self.flush().await;
+            let wakes_at = self
+                .deadline
+                .map(|deadline| self.started + Duration::from_micros(deadline.at.as_micros()));
+            let has_room = self.writer.backlog() < BACKLOG_MAX;
+            tokio::select! {
+                (via, datagrams) = self.net.recv(&mut batch), if has_room => {
+                    for (source, payload) in datagrams {
+                        self.on_datagram(source, via, payload);
+                    }
+                }
+                Some(written) = self.written.recv() => self.on_written(written),
+                request = self.requests.recv(), if self.takes_requests() => match request {
+                    Some(request) => self.on_request(request),
+                    None => break,
+                },
+                Some(fetched) = catch_up::next(&mut self.catch_up), if has_room => self.on_fetched(fetched),
+                () = sleep_until(wakes_at) => self.input(Input::Timeout),
+                _ = refresh.tick() => self.refresh(),
+                _ = rejoin.tick() => self.net.rejoin(),
+            }
+            if self.net.wants_refresh() {
+                self.refresh();
+            }
+        }
+        self.stop().await;
+    }
+
+    /// Says goodbye, makes durable what was acknowledged, closes the store.
+    async fn stop(mut self) {
+        self.input(Input::Command(CommandId(u64::MAX), Command::Bye));
+        self.flush().await;
+        if let Some(catch_up) = self.catch_up.take() {
+            catch_up.task.abort();
+        }
+        self.fail_answers(&Error::Stopped);
+        let writer = self.writer;
+        if tokio::task::spawn_blocking(move || writer.close())
+            .await
+            .is_err()
+        {
+            tracing::error!("the store was not closed cleanly");
+        }
+    }
+
+    fn on_datagram(&mut self, source: SocketAddr, via: Via, payload: &mut [u8]) {
+        if self.loss > 0.0 && self.roll() < self.loss {
+            return;
+        }
+        self.input(Input::Datagram {
+            source,
+            via,
+            payload,
+        });
+    }
+
+    /// A uniform share of one (xorshift; Marsaglia, 2003).
+    fn roll(&mut self) -> f64 {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        f64::from(u32::try_from(self.dice >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+    }
+
+    /// Gives one input and does all that comes out of it; datagrams wait for [`Self::flush`].
+    fn input(&mut self, input: Input<'_>) {
+        if let Err(reason) = self.engine.handle_input(self.now(), input) {
+            tracing::trace!(%reason, "refused");
+        }
+        loop {
+            match self.engine.poll_output() {
+                Output::Persist { id, records } => self.writer.write(id, records),
+                Output::Transmit { to, payload } => self.outgoing.push((to, payload)),
+                Output::Event(event) => self.on_event(event),
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+                _newer => {}
+            }
+        }
+    }
+
+    /// Sends what waits, runs of one destination together, and tells the handles what changed.
+    async fn flush(&mut self) {
+        let outgoing = std::mem::take(&mut self.outgoing);
+        let mut run: Vec<Vec<u8>> = Vec::new();
+        let mut to = None;
+        for (destination, payload) in outgoing {
+            if to != Some(destination) {
+                if let Some(to) = to {
+                    self.net.send(&to, &run).await;
+                }
+                run.clear();
+                to = Some(destination);
+            }
+            run.push(payload);
+        }
+        if let Some(to) = to {
+            self.net.send(&to, &run).await;
+        }
+        if std::mem::take(&mut self.members_changed) {
+            self.publish_view();
+        }
+    }
+
+    fn publish_view(&mut self) {
+        let view = View {
+            group: self.engine.group(),
+            group_name: self.engine.group_name().map(str::to_owned),
+            members: self.engine.members(),
+            keys: self.engine.epoch_keys(),
+            addresses: self.net.local_addresses(),
+            is_failed: self.failure.is_some(),
+        };
+        if let Some(name) = &view.group_name {
+            if self.published.view.borrow().group_name.as_ref() != Some(name) {
+                let name = name.clone();
+                self.writer
+                    .run(move |store| store.set_meta("group_name", &name));
+            }
+        }
+        self.published.view.send_replace(view);
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Done {
+                command,
+                first,
+                last,
+                hlc,
+            } => {
+                self.answer(
+                    command,
+                    Ok(Receipt {
+                        author: self.engine.author(),
+                        first,
+                        last,
+                        hlc,
+                    }),
+                );
+            }
+            Event::Failed { command, error } => self.answer(command, Err(error.into())),
+            Event::Delivered(batch) => {
+                // Nobody may be listening.
+                let _none = self.published.delivered.send(batch);
+            }
+            Event::Stable(hlc) => {
+                self.published.stable.send_replace(hlc);
+            }
+            Event::MembersChanged | Event::EpochChanged(_) => self.members_changed = true,
+            Event::Contact {
+                node,
+                address,
+                stream,
+            } => self.on_contact(node, address, stream),
+            Event::CatchUp { peer, address } => self.start_catch_up(peer, address),
+            Event::Forked(author) => {
+                let problem = format!(
+                    "author {author} signed two different logs; nothing more is accepted from it"
+                );
+                tracing::error!("{problem}");
+                self.problems.insert(format!("fork {author}"), problem);
+            }
+            Event::Amnesia => self.reincarnate(),
+            Event::ClockAhead { node, by } => {
+                let problem = format!("the clock of {} is {} s ahead", node.short(), by.as_secs());
+                self.problems.insert(format!("clock {node}"), problem);
+            }
+            Event::Expelled => {
+                tracing::warn!("this node does not belong to the group any more");
+                let problem = "this node does not belong to the group any more".to_owned();
+                self.problems.insert("expelled".to_owned(), problem);
+                self.members_changed = true;
+            }
+            _newer => {}
+        }
+    }
+
+    /// Without room in the engine, or while it starts anew, requests wait in their bounded channel.
+    fn takes_requests(&self) -> bool {
+        self.engine.has_room() && !self.is_reincarnating
+    }
+
+    fn answer(&mut self, command: CommandId, result: Result<Receipt>) {
+        if let Some(answer) = self.answers.remove(&command) {
+            // Whoever asked may have given up.
+            let _gone = answer.send(result);
+        }
+    }
+
+    fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Command(command, answer) => match &self.failure {
+                Some(failure) => {
+                    let _gone = answer.send(Err(failure.clone()));
+                }
+                None => self.command(command, answer),
+            },
+            Request::Store(job, answer) => self.writer.run(move |store| {
+                // The failure is the asker's to handle; it is no reason to open the store again.
+                let _gone = answer.send(job(store));
+                Ok(())
+            }),
+            Request::Status(answer) => {
+                self.publish_view();
+                let _gone = answer.send(self.status());
+            }
+            Request::Shutdown => self.is_stopping = true,
+        }
+    }
+
+    fn command(&mut self, command: Command, answer: Answer) {
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        self.answers.insert(id, answer);
+        self.input(Input::Command(id, command));
+    }
+
+    fn on_contact(&mut self, node: NodeId, address: SocketAddr, stream: SocketAddr) {
+        let Now { wall, .. } = self.now();
+        let contact = Contact {
+            node,
+            datagram: address,
+            stream,
+            heard: wall,
+        };
+        self.contacts.insert(node, contact);
+        while self.contacts.len() > CONTACTS_MAX {
+            let oldest = self
+                .contacts
+                .values()
+                .min_by_key(|contact| contact.heard)
+                .map(|contact| contact.node);
+            if let Some(oldest) = oldest {
+                self.contacts.remove(&oldest);
+            }
+        }
+        self.writer
+            .run(move |store| store.save_contacts(&[contact]));
+    }
+
+    fn on_written(&mut self, written: Written) {
+        match written {
+            Written::Durable(ids) => {
+                for id in ids {
+                    self.input(Input::Persisted(id));
+                }
+            }
+            Written::Failed(error) => {
+                let error = Error::store(&self.home, error);
+                self.problems.insert("store".to_owned(), error.to_string());
+                self.fail_answers(&error);
+                self.failure = Some(error);
+                self.members_changed = true;
+                self.writer.reopen();
+            }
+            Written::Reopened(snapshot) => self.restart(*snapshot),
+        }
+    }
+
+    fn fail_answers(&mut self, error: &Error) {
+        for (_, answer) in std::mem::take(&mut self.answers) {
+            // Whoever asked may have given up.
+            let _gone = answer.send(Err(error.clone()));
+        }
+    }
+
+    /// Starts the engine again from what is on disk.
+    fn restart(&mut self, snapshot: Snapshot) {
+        let Ok(seed) = random::bytes() else {
+            self.is_stopping = true;
+            return;
+        };
+        let engine = Engine::new(self.config.clone(), Seed(seed), snapshot, self.now());
+        let old = std::mem::replace(&mut self.engine, engine);
+        if std::mem::take(&mut self.is_reincarnating) {
+            let kept = self.engine.inherit(old);
+            let lost = std::mem::take(&mut self.answers);
+            let (kept, lost): (BTreeMap<_, _>, BTreeMap<_, _>) = lost
+                .into_iter()
+                .partition(|(command, _)| kept.contains(command));
+            self.answers = lost;
+            self.fail_answers(&Error::Store(
+                "interrupted; look whether it was done".to_owned(),
+            ));
+            self.answers = kept;
+        }
+        self.failure = None;
+        self.problems.remove("store");
+        if let Some(catch_up) = self.catch_up.take() {
+            catch_up.task.abort();
+        }
+        self.members_changed = true;
+        self.input(Input::Timeout);
+    }
+
+    /// Peers have more of this author than the database: what it was is over, begin anew.
+    fn reincarnate(&mut self) {
+        if self.failure.is_some() || self.is_reincarnating {
+            return;
+        }
+        tracing::warn!(
+            "peers know more of this node than its database: starting a new incarnation"
+        );
+        let text = "the database had forgotten entries; they come back from the peers";
+        self.problems.insert("amnesia".to_owned(), text.to_owned());
+        let Ok(incarnation) = random::bytes().map(Incarnation) else {
+            return;
+        };
+        self.is_reincarnating = true;
+        self.writer
+            .run(move |store| store.set_incarnation(incarnation));
+        self.writer.reopen();
+    }
+
+    fn refresh(&mut self) {
+        match self.net.refresh() {
+            Ok(true) => {
+                tracing::info!("interfaces changed");
+                self.members_changed = true;
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "cannot list interfaces"),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let members = self.engine.members();
+        let online = |member: &&MemberInfo| member.presence < roda_proto::Presence::Down;
+        let nick = members
+            .first()
+            .map(|member| member.nick.clone())
+            .unwrap_or_default();
+        let interfaces = self
+            .net
+            .interfaces()
+            .iter()
+            .map(|interface| InterfaceStatus {
+                name: interface.name.clone(),
+                addresses: interface
+                    .addresses
+                    .iter()
+                    .map(|address| address.ip)
+                    .collect(),
+                index: interface.index,
+            });
+        let carriers: Vec<_> = self.engine.carriers().into_iter().collect();
+        let mut counters = counters(self.engine.counters());
+        counters.insert("datagrams_dropped", self.net.dropped());
+        Status {
+            group: self.engine.group().to_hex(),
+            group_name: self.engine.group_name().unwrap_or_default().to_owned(),
+            node: self.engine.node().to_hex(),
+            author: self.engine.author().to_hex(),
+            nick,
+            pid: std::process::id(),
+            uptime: self.started.elapsed(),
+            epoch: self
+                .engine
+                .epoch_keys()
+                .first()
+                .map_or(0, |epoch| epoch.tag.0),
+            carrier: match carriers[..] {
+                [] => "none",
+                [roda_proto::group::Carrier::Multicast] => "multicast",
+                [roda_proto::group::Carrier::Unicast] => "unicast",
+                _ => "mixed",
+            },
+            interfaces: interfaces.collect(),
+            multicast_groups: self.net.groups(),
+            addresses: self.net.local_addresses(),
+            stream_port: self.config.stream_port,
+            members: members.len(),
+            members_online: members.iter().filter(online).count(),
+            entries: self.engine.entries(),
+            stable: self.engine.stable(),
+            next_timer: self.deadline.map(|deadline| deadline.reason),
+            counters,
+            rejected: self
+                .engine
+                .counters()
+                .rejected
+                .iter()
+                .map(|(why, n)| (why.to_string(), *n))
+                .collect(),
+            problems: self.problems.values().cloned().collect(),
+        }
+    }
+}
+
+fn counters(counters: &Counters) -> BTreeMap<&'static str, u64> {
+    BTreeMap::from([
+        ("datagrams_received", counters.datagrams_received),
+        ("datagrams_sent", counters.datagrams_sent),
+        ("bytes_sent", counters.bytes_sent),
+        ("nacks_sent", counters.nacks_sent),
+        ("nacks_received", counters.nacks_received),
+        ("repairs_sent", counters.repairs_sent),
+        ("duplicates", counters.duplicates),
+        ("batches_received", counters.batches_received),
+        ("catch_ups", counters.catch_ups),
+        ("beacons_sent", counters.beacons_sent),
+    ])
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver is where the clock is read"
+)]
+fn now_instant() -> Instant {
+    Instant::now()
+}
+
+/// Both clocks; the monotonic one counts from the driver's start.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver is where the clock is read"
+)]
+pub(crate) fn now_since(started: Instant) -> Now {
+    let mono = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        mono: Timestamp::from_micros(mono),
+        wall: WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// The wall clock alone.
+pub(crate) fn wall() -> WallTime {
+    now_since(now_instant()).wall
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,146 @@
+//! Errors, split by who must act.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use roda_proto::log::BODY_LEN_MAX;
+use roda_proto::stream::Refusal;
+use roda_proto::{CommandError, Topic};
+use roda_store::StoreError;
+
+/// Why something failed. Nothing that was acknowledged is lost by any of these.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no database in this home.
+    #[error("{} has no group yet", .0.display())]
+    NoGroup(PathBuf),
+    /// There is one already; a home belongs to one group.
+    #[error("{} already belongs to a group", .0.display())]
+    AlreadyInGroup(PathBuf),
+    /// Another process has this home open.
+    #[error("another Roda already runs on {}", .0.display())]
+    AlreadyRunning(PathBuf),
+    /// Nobody admitted this node in time; the home is untouched.
+    #[error("no member answered within {0:?}")]
+    JoinTimeout(Duration),
+    /// A member answered and said no; the home is untouched.
+    #[error("the group refused: {0:?}")]
+    Refused(Refusal),
+    /// By this machine's clock the token is over.
+    #[error("the invite token has expired")]
+    TokenExpired,
+    /// Neither a nick nor the beginning of a node id of a member.
+    #[error("no member is called {0:?}")]
+    UnknownMember(String),
+    /// More than one member is meant.
+    #[error("{0:?} fits several members")]
+    AmbiguousMember(String),
+    /// Neither a name nor an address of an interface of this machine.
+    #[error("unknown interface {0:?}")]
+    UnknownInterface(String),
+    /// A node cannot remove itself; leaving is another thing.
+    #[error("this is the node itself")]
+    RemoveSelf,
+    /// Longer than [`BODY_LEN_MAX`].
+    #[error("a message has at most {BODY_LEN_MAX} bytes, this one has {0}")]
+    TooLong(usize),
+    /// This node was removed or has left.
+    #[error("this node is not a member of the group any more")]
+    NotMember,
+    /// The group has as many members as it can have.
+    #[error("the group is full")]
+    GroupFull,
+    /// Nobody ever wrote to it.
+    #[error("topic {0} has no entries")]
+    UnknownTopic(Topic),
+    /// The file is there and holds something else.
+    #[error("{} exists and is not a mirror of this topic", .0.display())]
+    NotAMirror(PathBuf),
+    /// Written by a newer version; untouched.
+    #[error(
+        "the database was written by a newer version of Roda ({found}, this one knows {known})"
+    )]
+    NewerDatabase {
+        /// Version of the file.
+        found: u32,
+        /// Greatest version this build knows.
+        known: u32,
+    },
+    /// Not a database of Roda, or it contradicts itself.
+    #[error("the database is damaged: {0}")]
+    DamagedDatabase(String),
+    /// No space left; the node goes on by itself once there is.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The home cannot be written to.
+    #[error("cannot write to {}: read-only", .0.display())]
+    ReadOnly(PathBuf),
+    /// The node was shut down.
+    #[error("the node has stopped")]
+    Stopped,
+    /// A file operation failed.
+    #[error("{}: {text}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        text: String,
+    },
+    /// A socket could not be opened.
+    #[error("network: {0}")]
+    Network(String),
+    /// Another program has the group's UDP port.
+    #[error("the group's UDP port is taken by another program")]
+    PortInUse,
+    /// Anything else that the database reports.
+    #[error("store: {0}")]
+    Store(String),
+}
+
+/// What this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly(path.into())
+            }
+            _other => Self::File {
+                path: path.into(),
+                text: error.to_string(),
+            },
+        }
+    }
+
+    /// `home` stands for the database in messages: people know the one, not the other.
+    pub(crate) fn store(home: &Path, error: StoreError) -> Self {
+        match error {
+            StoreError::AlreadyExists(_) => Self::AlreadyInGroup(home.into()),
+            StoreError::Missing(_) => Self::NoGroup(home.into()),
+            StoreError::AlreadyOpen(_) => Self::AlreadyRunning(home.into()),
+            StoreError::Newer { found, known } => Self::NewerDatabase { found, known },
+            StoreError::Damaged(what) => Self::DamagedDatabase(what),
+            StoreError::DiskFull => Self::DiskFull,
+            StoreError::ReadOnly(path) => Self::ReadOnly(path),
+            StoreError::Io { path, source } => Self::file(&path, &source),
+            other => Self::Store(other.to_string()),
+        }
+    }
+}
+
+impl From<CommandError> for Error {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotMember => Self::NotMember,
+            CommandError::UnknownMember => Self::UnknownMember(String::new()),
+            CommandError::Refused(refusal) => Self::Refused(refusal),
+            CommandError::TooLong => Self::TooLong(BODY_LEN_MAX + 1),
+            CommandError::GroupFull => Self::GroupFull,
+            other => Self::Store(other.to_string()),
+        }
+    }
+}
