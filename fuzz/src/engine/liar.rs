@@ -49,7 +49,7 @@ impl Liar {
     }
 
     /// A frame that parses.
-    pub(super) fn frame(&mut self, cursor: &mut Cursor<'_>) -> Vec<u8> {
+    pub(super) fn frame(&self, cursor: &mut Cursor<'_>) -> Vec<u8> {
         let author = self.some_author(cursor);
         let frame = match cursor.number() % 7 {
             0 => Frame::Fragment(Fragment {

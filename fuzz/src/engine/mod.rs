@@ -271,3 +271,33 @@ fn first_epoch() -> EpochRecord {
         created: Hlc::ZERO,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise its lies would be refused at the door, and nothing behind it be tried.
+    #[test]
+    fn the_liar_is_heard_when_it_follows_the_rules() {
+        let mut world = World::new();
+        let before = world.hosts[1].delivered();
+        // The next batch, a clock close to the others', one message, no dependencies, the right hash.
+        let mut cursor = Cursor::new(&[1, 5, 0, 0, 1, 1]);
+        world.perform(10, &mut cursor);
+        assert_eq!(world.hosts[1].delivered(), before + 1);
+    }
+
+    #[test]
+    fn datagrams_of_one_reach_the_other() {
+        let mut world = World::new();
+        let before = world.hosts[1].delivered();
+        world.perform(0, &mut Cursor::new(&[0, 1]));
+        world.pass(Duration::from_millis(50));
+        let datagrams = world.wire.len();
+        assert!(datagrams > 0);
+        for datagram in 0..datagrams {
+            world.deliver(datagram, 1, |_unchanged| {});
+        }
+        assert!(world.hosts[1].delivered() > before);
+    }
+}
