@@ -76,21 +76,19 @@ async fn several_homes_on_one_machine_hear_what_one_says_to_the_group() {
 }
 
 #[tokio::test]
-async fn a_copy_arrives_per_family_that_the_machine_routes_on_loopback() {
+async fn a_family_without_multicast_on_an_interface_does_not_hinder_the_other() {
     let (one, two) = (open(2), open(2));
     one.send(&Destination::Group, &[b"hello".to_vec()]).await;
-    // Few machines have a route for IPv6 multicast on loopback.
-    let unroutable = usize::try_from(one.dropped()).unwrap();
-    let copies = one.senders.len() - unroutable;
-    assert!(copies > 0);
+    let from_one = |_, source| source == v4_address(&one);
+    assert_eq!(receive(&two, 1, from_one).await, [b"hello"]);
+    // Linux has no route for IPv6 multicast on loopback unless somebody adds one.
+    let unroutable = one.dropped();
     assert_eq!(one.wants_refresh(), unroutable > 0);
-    let received = receive(&two, copies, |_, source| one.is_own(&source)).await;
-    assert_eq!(received.len(), copies);
-    // A family that never works is tried again, but does not ask for a refresh again and again.
+    // It is tried again, but does not ask for a refresh again and again.
     one.suspicious.store(false, Relaxed);
     one.send(&Destination::Group, &[b"again".to_vec()]).await;
     assert!(!one.wants_refresh());
-    assert_eq!(one.dropped(), 2 * u64::try_from(unroutable).unwrap());
+    assert_eq!(one.dropped(), 2 * unroutable);
 }
 
 #[tokio::test]

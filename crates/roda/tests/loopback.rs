@@ -1,0 +1,220 @@
+//! Real nodes on this machine's loopback interface: real sockets, real SQLite.
+
+use std::path::Path;
+use std::time::Duration;
+
+use roda::{Error, HistoryQuery, Message, Node, Options, Presence, Topic};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn options(nick: &str) -> Options {
+    Options {
+        nick: Some(nick.to_owned()),
+        interfaces: vec!["lo".to_owned()],
+        ..Options::default()
+    }
+}
+
+fn topic() -> Topic {
+    Topic::new("square").unwrap()
+}
+
+async fn pair(a: &Path, b: &Path) -> (Node, Node) {
+    let first = Node::create(a, "circle", options("ana")).await.unwrap();
+    let token = first.invite(5, Duration::from_secs(60)).await.unwrap();
+    let second = Node::join(b, &token, PATIENCE, options("bia"))
+        .await
+        .unwrap();
+    (first, second)
+}
+
+async fn history(node: &Node) -> Vec<Message> {
+    let mut all = Vec::new();
+    if let Ok(mut history) = node.topic(topic()).history(HistoryQuery::default()).await {
+        loop {
+            let page = history.next_page().await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+    }
+    all
+}
+
+async fn until_entries(node: &Node, count: usize) -> Vec<Message> {
+    let mut subscription = node.topic(topic()).subscribe();
+    let waiting = async {
+        loop {
+            let all = history(node).await;
+            if all.len() >= count {
+                return all;
+            }
+            let _news = subscription.next_batch().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("entries arrive")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_on_one_node_is_read_on_the_other() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = pair(a.path(), b.path()).await;
+    let mut heard = second.topic(topic()).subscribe();
+    first.topic(topic()).append("hello").await.unwrap();
+    let message = timeout(PATIENCE, heard.next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(message.body, b"hello");
+    assert_eq!(message.node, first.node_id());
+    second
+        .topic(topic())
+        .append_all(vec![b"one".to_vec(), b"two".to_vec()])
+        .await
+        .unwrap();
+    assert_eq!(
+        until_entries(&first, 3).await,
+        until_entries(&second, 3).await
+    );
+    let both_are_here = async {
+        loop {
+            let members = first.members().await.unwrap();
+            let nicks: Vec<_> = members.iter().map(|member| member.nick.as_str()).collect();
+            if nicks == ["ana", "bia"] && members[1].presence == Presence::Online {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, both_are_here)
+        .await
+        .expect("the members see each other");
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_catches_up() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = pair(a.path(), b.path()).await;
+    second.shutdown().await.unwrap();
+    for n in 0..50 {
+        first
+            .topic(topic())
+            .append(format!("message {n}"))
+            .await
+            .unwrap();
+    }
+    let second = Node::open(b.path(), options("bia")).await.unwrap();
+    assert_eq!(until_entries(&second, 50).await.len(), 50);
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_holds_what_is_stable_and_survives_a_restart() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = pair(a.path(), b.path()).await;
+    let (file_a, file_b) = (a.path().join("m.txt"), b.path().join("m.txt"));
+    first.mirror(topic(), &file_a).await.unwrap();
+    second.mirror(topic(), &file_b).await.unwrap();
+    first
+        .topic(topic())
+        .append("a\tb\n\u{1b}[31m")
+        .await
+        .unwrap();
+    second.topic(topic()).append("c").await.unwrap();
+    until_lines(&file_a, 2).await;
+    until_lines(&file_b, 2).await;
+    let before = std::fs::read(&file_a).unwrap();
+    assert_eq!(before, std::fs::read(&file_b).unwrap());
+    assert!(
+        String::from_utf8(before.clone())
+            .unwrap()
+            .contains("a\\tb\\n\\x1b[31m\n")
+    );
+    first.shutdown().await.unwrap();
+    // A write that was cut by a crash.
+    std::fs::write(&file_a, &before[..before.len() - 3]).unwrap();
+    let first = Node::open(a.path(), options("ana")).await.unwrap();
+    first.topic(topic()).append("d").await.unwrap();
+    until_lines(&file_a, 3).await;
+    until_lines(&file_b, 3).await;
+    assert_eq!(
+        std::fs::read(&file_a).unwrap(),
+        std::fs::read(&file_b).unwrap()
+    );
+    let taken = b.path().join("taken.txt");
+    std::fs::write(&taken, "mine").unwrap();
+    assert!(matches!(
+        second.mirror(topic(), &taken).await,
+        Err(Error::NotAMirror(_))
+    ));
+    assert_eq!(std::fs::read(&taken).unwrap(), b"mine");
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+async fn until_lines(path: &Path, count: usize) {
+    let waiting = async {
+        while std::fs::read(path).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count())
+            < count
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("the mirror grows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_member_is_told_and_a_home_cannot_join_twice() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = pair(a.path(), b.path()).await;
+    let token = first.invite(1, Duration::from_secs(60)).await.unwrap();
+    let again = Node::join(b.path(), &token, PATIENCE, options("bia")).await;
+    assert!(matches!(again, Err(Error::AlreadyInGroup(_))));
+    let other = Node::open(a.path(), options("ana")).await;
+    assert!(matches!(other, Err(Error::AlreadyRunning(_))));
+    assert_eq!(first.remove("bia").await.unwrap(), second.node_id());
+    let waiting = async {
+        while !matches!(
+            second.topic(topic()).append("x").await,
+            Err(Error::NotMember)
+        ) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting)
+        .await
+        .expect("the removed member is told");
+    assert_eq!(first.members().await.unwrap().len(), 1);
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_invite_admits_nobody_and_leaves_the_home_untouched() {
+    let (a, b, c) = (
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let first = Node::create(a.path(), "circle", options("ana"))
+        .await
+        .unwrap();
+    let token = first.invite(1, Duration::from_secs(60)).await.unwrap();
+    let second = Node::join(b.path(), &token, PATIENCE, options("bia"))
+        .await
+        .unwrap();
+    let third = Node::join(c.path(), &token, PATIENCE, options("caio")).await;
+    assert!(
+        matches!(third, Err(Error::Refused(roda::Refusal::UsedUp))),
+        "{:?}",
+        third.err()
+    );
+    assert_eq!(roda::peek(c.path()).unwrap(), None);
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
