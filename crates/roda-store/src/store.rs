@@ -259,3 +259,84 @@ fn write_draft(path: &Path, identity: &Identity) -> Result<()> {
         .close()
         .map_err(|(_connection, error)| StoreError::from(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use roda_proto::GroupId;
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity {
+            seed: [7; 32].into(),
+            incarnation: Incarnation([1; 8]),
+            group: GroupId([2; 16]),
+            group_name: String::new(),
+        };
+        let store = Store::create(&directory.path().join("roda.db"), &identity).unwrap();
+        (directory, store)
+    }
+
+    /// Lets the database grow by so many pages only.
+    fn limit_pages(store: &Store, more: u32) {
+        let count = |name| {
+            let value = store
+                .connection
+                .pragma_query_value(None, name, |row| row.get(0));
+            value.unwrap_or(0_u32)
+        };
+        let limit = count("page_count") + more;
+        let set = format!("PRAGMA max_page_count = {limit}");
+        store.connection.query_row(&set, [], |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn what_did_not_fit_on_a_full_disk_can_be_written_once_there_is_room() {
+        let (_directory, mut store) = store();
+        let value = "x".repeat(crate::META_LEN_MAX);
+        limit_pages(&store, 2);
+        let full = (0..20)
+            .map(|key| store.set_meta(&key.to_string(), &value))
+            .find(Result::is_err);
+        assert!(matches!(full, Some(Err(StoreError::DiskFull))), "{full:?}");
+        assert_eq!(store.meta("19").unwrap(), None);
+        limit_pages(&store, 100);
+        store.set_meta("19", &value).unwrap();
+    }
+
+    #[test]
+    fn after_a_commit_of_unknown_outcome_nothing_more_is_written() {
+        let (_directory, mut store) = store();
+        // A deferred constraint is the one way to fail in COMMIT itself without a broken disk.
+        let outcome = store.write(|transaction| {
+            transaction.execute_batch(
+                "CREATE TABLE parent (x INTEGER PRIMARY KEY);
+                 CREATE TABLE child (x REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+                 INSERT INTO child VALUES (1)",
+            )?;
+            Ok(())
+        });
+        assert!(matches!(outcome, Err(StoreError::Uncertain)));
+        let next = store.set_meta("key", "value");
+        assert!(matches!(next, Err(StoreError::Uncertain)));
+        let path = store.path().to_owned();
+        drop(store);
+        Store::open(&path)
+            .unwrap()
+            .set_meta("key", "value")
+            .unwrap();
+    }
+
+    #[test]
+    fn an_error_inside_a_transaction_undoes_it_and_the_next_one_works() {
+        let (_directory, mut store) = store();
+        let outcome: Result<()> = store.write(|transaction| {
+            transaction.execute("INSERT INTO meta VALUES ('key', 'value')", [])?;
+            Err(StoreError::UnknownRecord)
+        });
+        assert!(matches!(outcome, Err(StoreError::UnknownRecord)));
+        assert_eq!(store.meta("key").unwrap(), None);
+        store.set_meta("key", "value").unwrap();
+    }
+}

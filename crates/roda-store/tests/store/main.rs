@@ -1,4 +1,5 @@
 //! The store as its callers see it.
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to report")]
 
 mod history;
 mod logs;

@@ -253,6 +253,10 @@ fn a_directory_that_cannot_be_written_to_is_said_to_be_so() {
         matches!(&opened, Err(StoreError::ReadOnly(path)) if *path == home.path()),
         "{opened:?}"
     );
+    let lock = with_suffix(&home.path(), ".lock");
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o444)).unwrap();
+    let opened = Store::open(&home.path());
+    assert!(matches!(opened, Err(StoreError::ReadOnly(path)) if path == home.path()));
     assert_eq!(fs::read(home.path()).unwrap(), content);
 }
 
