@@ -228,11 +228,13 @@ impl From<roda::Error> for Failure {
             Error::DiskFull => Self::new("disk-full").with("path", "~"),
             Error::ReadOnly(path) => Self::new("read-only").with("path", &*path),
             Error::Stopped => Self::new("stopped"),
-            Error::File { path, source } => Self::file(&path, &source),
-            Error::Network(source) if source.kind() == io::ErrorKind::AddrInUse => {
-                Self::new("port-in-use").with("reason", source.to_string())
+            Error::RemoveSelf => Self::new("remove-self"),
+            Error::NotAMirror(path) => Self::new("not-a-mirror").with("path", &*path),
+            Error::PortInUse => Self::new("port-in-use").with("reason", "UDP"),
+            Error::File { path, text } => {
+                Self::new("file").with("path", &*path).with("reason", text)
             }
-            Error::Network(source) => Self::new("network").with("reason", source.to_string()),
+            Error::Network(reason) => Self::new("network").with("reason", reason),
             Error::Store(reason) => Self::new("store").with("reason", reason),
             // The enum may grow in a later version of the library.
             other => Self::new("other").with("reason", other.to_string()),

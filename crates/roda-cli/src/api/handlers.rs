@@ -217,8 +217,14 @@ pub(crate) async fn events(
     let topic = shared.node.topic(Topic::new(&topic)?);
     let (pages, mut incoming) = mpsc::channel(PAGES_AHEAD);
     let (sender, receiver) = mpsc::channel(EVENTS_AHEAD);
+    let node = shared.node.clone();
     tokio::spawn(async move {
-        if let Err(error) = follow(topic, query, pages).await {
+        // A reader must not keep a stopped node's process from ending.
+        let ended = tokio::select! {
+            ended = follow(topic, query, pages) => ended,
+            ended = node.stopped() => ended,
+        };
+        if let Err(error) = ended {
             tracing::warn!(%error, "a reader could not be served");
         }
     });

@@ -318,7 +318,7 @@ pub(crate) struct StatusReply {
     pub(crate) nick: String,
     /// Number of the group key.
     pub(crate) epoch: u32,
-    /// `multicast`, `unicast` or `mixed`.
+    /// `multicast`, `unicast` or `mixed`; `none` while no other member is heard.
     pub(crate) carrier: String,
     /// Interfaces in use.
     pub(crate) interfaces: Vec<InterfaceReply>,

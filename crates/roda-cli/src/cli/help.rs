@@ -75,6 +75,20 @@ pub(crate) fn command(catalogue: &Catalogue) -> Command {
     root
 }
 
+/// The same tree without what is hidden, which the generators of completions would offer.
+pub(crate) fn visible(command: &Command) -> Command {
+    let arguments = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let subs = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    Command::new(command.get_name().to_owned())
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(command.get_about().cloned().unwrap_or_default())
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .disable_version_flag(true)
+        .args(arguments.cloned())
+        .subcommands(subs.map(visible))
+}
+
 fn localised(command: Command, path: &str, catalogue: &Catalogue) -> Command {
     let text = |key: &str| catalogue.text(key, &[]);
     let help = Arg::new("help")
@@ -87,6 +101,7 @@ fn localised(command: Command, path: &str, catalogue: &Catalogue) -> Command {
     );
     let mut command = command
         .disable_help_flag(true)
+        .args_override_self(true)
         .arg(help)
         .about(text(&format!("help{path}")))
         .help_template(template)
@@ -95,8 +110,8 @@ fn localised(command: Command, path: &str, catalogue: &Catalogue) -> Command {
         .get_arguments()
         .map(|arg| arg.get_id().clone())
         .collect();
-    for id in arguments {
-        command = command.mut_arg(&id, |arg| localised_arg(arg, path, catalogue));
+    for (order, id) in arguments.into_iter().enumerate() {
+        command = command.mut_arg(&id, |arg| localised_arg(arg, order, path, catalogue));
     }
     let names: Vec<String> = command
         .get_subcommands()
@@ -115,14 +130,16 @@ fn localised(command: Command, path: &str, catalogue: &Catalogue) -> Command {
     command
 }
 
-fn localised_arg(arg: Arg, path: &str, catalogue: &Catalogue) -> Arg {
+fn localised_arg(arg: Arg, order: usize, path: &str, catalogue: &Catalogue) -> Arg {
     if arg.is_hide_set() {
         return arg;
     }
     let none = BTreeMap::new();
     let id = arg.get_id().as_str().replace('_', "-");
+    let is_everywhere = matches!(id.as_str(), "help" | "version");
     let help = catalogue
         .find(&format!("help{path}-{id}"), &none)
+        .filter(|_| !is_everywhere)
         .unwrap_or_else(|| catalogue.text(&format!("help-common-{id}"), &[]));
     let heading = if arg.is_positional() {
         "label-arguments"
@@ -140,7 +157,16 @@ fn localised_arg(arg: Arg, path: &str, catalogue: &Catalogue) -> Arg {
             })
             .collect()
     });
-    let arg = arg.help(help).help_heading(catalogue.text(heading, &[]));
+    // A command's own options come first; all are in the order of their definition.
+    let order = match (is_everywhere, arg.is_global_set()) {
+        (true, _) => order + ORDER_LAST,
+        (false, true) => order + ORDER_GLOBAL,
+        (false, false) => order,
+    };
+    let arg = arg
+        .help(help)
+        .help_heading(catalogue.text(heading, &[]))
+        .display_order(order);
     match names {
         Some(names) => arg.value_names(names),
         None => arg,
@@ -202,6 +228,9 @@ fn usage_failure(error: &clap::Error) -> Failure {
         _ => Failure::new("usage-other").with("reason", error.kind().to_string()),
     }
 }
+
+const ORDER_GLOBAL: usize = 500;
+const ORDER_LAST: usize = 900;
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,12 @@
 use clap_complete::{Shell, generate};
 
 use super::App;
-use crate::cli::help::command;
+use crate::cli::help::{command, visible};
 use crate::error::Result;
 
 pub(super) fn run(app: &App, shell: Shell) -> Result<()> {
     let mut script = Vec::new();
-    generate(shell, &mut command(app.ui.catalogue()), "roda", &mut script);
+    let mut command = visible(&command(app.ui.catalogue()));
+    generate(shell, &mut command, "roda", &mut script);
     app.ui.raw(&script)
 }

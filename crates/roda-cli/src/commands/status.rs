@@ -39,6 +39,7 @@ fn rows(app: &App, status: &StatusReply) -> Vec<(&'static str, String)> {
     let carrier = match status.carrier.as_str() {
         "multicast" => app.ui.text("carrier-multicast", &[]),
         "unicast" => app.ui.text("carrier-unicast", &[]),
+        "none" => app.ui.text("carrier-none", &[]),
         _ => app.ui.text("carrier-mixed", &[]),
     };
     let members = [

@@ -36,7 +36,7 @@ async fn play(app: &App, stage: &mut Stage, fast: bool) -> Result<()> {
     for (node, name) in NODES.iter().enumerate() {
         let file = stage.mirror_path(node);
         let file = file.display().to_string();
-        show.command(NODES[node], &format!("mirror {TOPIC} {}.log", NODES[node]))
+        show.command(name, &format!("mirror {TOPIC} {name}.log"))
             .await?;
         stage.run(node, &["mirror", TOPIC, &file], "").await?;
     }

@@ -1,0 +1,11 @@
+//! The binary as its users meet it: one test binary for all of it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows functions of tests, not the helpers that they share"
+)]
+
+mod bad_input;
+mod one_machine;
+mod plain_multicast;
+mod roda;
+mod snapshots;
