@@ -84,8 +84,9 @@ pub(crate) fn first_unknown<'a>(
 
 /// The interfaces to use: those `wanted`, or without any wish all that can reach other machines.
 ///
-/// If none of them is ready, loopback. An address in `current` is kept as long as no better one
-/// appears, so that peers need not learn a new one.
+/// If none of them is ready, loopback. Link-local addresses are used on an interface that has no
+/// others. An address in `current` is kept as long as it can be, so that peers need not learn a new
+/// one.
 pub(crate) fn select(
     listed: &[if_addrs::Interface],
     wanted: &[String],
@@ -151,11 +152,16 @@ fn interface(
     wants: impl Fn(&if_addrs::Interface) -> bool,
     current: &[Interface],
 ) -> Option<Interface> {
-    let wanted: Vec<_> = all
+    let mut wanted: Vec<_> = all
         .iter()
         .filter(|one| wants(one) && !one.ip().is_unspecified() && !one.ip().is_multicast())
         .map(|one| address(&one.addr))
         .collect();
+    // Every interface has a link-local IPv6 address; using it beside an IPv4 address would double
+    // all traffic on nearly every network, and reach nobody else.
+    if wanted.iter().any(|address| !address.is_link_local()) {
+        wanted.retain(|address| !address.is_link_local());
+    }
     let current = current.iter().find(|one| one.index == index);
     let addresses: Vec<_> = [IpAddr::is_ipv4, IpAddr::is_ipv6]
         .into_iter()
@@ -170,7 +176,7 @@ fn interface(
     })
 }
 
-/// Routable before link-local, then the one in use, then the first listed.
+/// The one in use, or else the first listed.
 fn best(
     addresses: &[Address],
     is_family: impl Fn(&IpAddr) -> bool,
@@ -180,7 +186,7 @@ fn best(
     addresses
         .iter()
         .filter(|address| is_family(&address.ip))
-        .min_by_key(|address| (address.is_link_local(), !in_use(address)))
+        .min_by_key(|address| !in_use(address))
         .copied()
 }
 
@@ -304,8 +310,9 @@ mod tests {
         let after = select(&machine(), &wanted(&["eth0"]), &used);
         assert_eq!(shown(&after), ["eth0 10.0.0.6 fd00::5"]);
 
+        before.push(listed("eth0", 2, "fe80::5", 64));
         let only_link_local = select(&before[2..], &[], &[]);
-        assert_eq!(shown(&only_link_local), ["eth0 169.254.3.4"]);
+        assert_eq!(shown(&only_link_local), ["eth0 169.254.3.4 fe80::5"]);
         assert_eq!(
             shown(&select(&before, &[], &only_link_local)),
             ["eth0 10.0.0.6"]
