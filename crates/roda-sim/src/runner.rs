@@ -121,7 +121,7 @@ pub fn run<W: Write + Send>(plan: Plan, out: &mut W) -> io::Result<Summary> {
 impl<W: Write> Shared<'_, W> {
     fn work(&self) -> io::Result<()> {
         while let Some((seed, nodes)) = self.next_job() {
-            let result = run_seed(seed, nodes, false);
+            let result = run_seed(seed, nodes, 0);
             self.report(seed, nodes, result)?;
         }
         Ok(())
@@ -191,9 +191,8 @@ impl<W: Write> Shared<'_, W> {
         writeln!(out, "{:#?}", Options::draw(seed, nodes))?;
         if self.plan.lines > 0 {
             // The same again with the trace kept, which would slow down every run.
-            if let Err(again) = run_seed(seed, nodes, true) {
-                let skipped = again.lines.len().saturating_sub(self.plan.lines);
-                for line in &again.lines[skipped..] {
+            if let Err(again) = run_seed(seed, nodes, self.plan.lines) {
+                for line in &again.lines {
                     writeln!(out, "  {line}")?;
                 }
             }
@@ -209,11 +208,12 @@ impl<W: Write> Shared<'_, W> {
 ///
 /// # Errors
 /// What did not hold.
-pub fn run_seed(seed: u64, nodes: Option<usize>, verbose: bool) -> Result<Outcome, Box<Failure>> {
+pub fn run_seed(seed: u64, nodes: Option<usize>, lines: usize) -> Result<Outcome, Box<Failure>> {
     let options = Options::draw(seed, nodes);
-    catch_unwind(AssertUnwindSafe(|| random(seed, options, verbose))).unwrap_or_else(|_panic| {
+    catch_unwind(AssertUnwindSafe(|| random(seed, options, lines))).unwrap_or_else(|_panic| {
         Err(Box::new(Failure {
             violation: Violation::global("panic", "see the message above"),
+            hash: 0,
             lines: Vec::new(),
         }))
     })

@@ -5,23 +5,23 @@ use std::fmt;
 
 use roda_proto::Timestamp;
 
-const LINES_MAX: usize = 100_000;
-
 /// Records a run. Two runs of one seed must give the same hash.
 pub struct Trace {
     hash: u64,
     events: u64,
-    lines: Option<VecDeque<String>>,
+    lines: VecDeque<String>,
+    lines_max: usize,
 }
 
 impl Trace {
-    /// Starts empty. `verbose` keeps the last lines, which costs most of a run's time.
+    /// Starts empty. Keeping lines costs most of a run's time.
     #[must_use]
-    pub fn new(verbose: bool) -> Self {
+    pub const fn new(lines_max: usize) -> Self {
         Self {
             hash: 0xcbf2_9ce4_8422_2325,
             events: 0,
-            lines: verbose.then(VecDeque::new),
+            lines: VecDeque::new(),
+            lines_max,
         }
     }
 
@@ -38,11 +38,12 @@ impl Trace {
         for word in [at.as_micros(), node_word].iter().chain(words) {
             self.hash = mix(self.hash ^ word);
         }
-        if let Some(lines) = &mut self.lines {
-            if lines.len() == LINES_MAX {
-                lines.pop_front();
+        if self.lines_max > 0 {
+            if self.lines.len() == self.lines_max {
+                self.lines.pop_front();
             }
-            lines.push_back(format!("{at:?} node {node:<3} {}", line()));
+            self.lines
+                .push_back(format!("{at:?} node {node:<3} {}", line()));
         }
     }
 
@@ -61,8 +62,7 @@ impl Trace {
     /// The last lines, oldest first.
     #[must_use]
     pub fn into_lines(self) -> Vec<String> {
-        self.lines
-            .map_or_else(Vec::new, |lines| lines.into_iter().collect())
+        self.lines.into()
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn order_and_content_change_the_hash() {
         let hash = |words: &[u64]| {
-            let mut trace = Trace::new(false);
+            let mut trace = Trace::new(0);
             for word in words {
                 trace.note(Timestamp::default(), 0, &[*word], || "");
             }
@@ -108,12 +108,12 @@ mod tests {
 
     #[test]
     fn only_the_last_lines_are_kept() {
-        let mut trace = Trace::new(true);
-        for number in 0..LINES_MAX + 5 {
+        let mut trace = Trace::new(3);
+        for number in 0..8 {
             trace.note(Timestamp::default(), 1, &[], || number);
         }
         let lines = trace.into_lines();
-        assert_eq!(lines.len(), LINES_MAX);
+        assert_eq!(lines.len(), 3);
         assert!(lines[0].ends_with(" 5"), "{}", lines[0]);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roda_proto::{AuthorId, Batch, EpochTag, Seq, Timestamp};
+use roda_proto::{AuthorId, Batch, EntryKind, EpochTag, Seq, Timestamp};
 
 use super::{Check, Inspected, Violation};
 
@@ -28,6 +28,8 @@ pub struct Removal {
     known: BTreeMap<(usize, usize), Seq>,
     keys: BTreeMap<usize, BTreeSet<EpochTag>>,
     written: BTreeMap<(AuthorId, Seq), Timestamp>,
+    /// Batches without messages: a new key travels in them, so they go out under the old one.
+    public: BTreeSet<(AuthorId, Seq)>,
 }
 
 impl Removal {
@@ -38,6 +40,12 @@ impl Removal {
 
     /// An author wrote a batch (asked for it to be stored).
     pub fn on_write(&mut self, now: Timestamp, batch: &Batch) {
+        if batch
+            .entries()
+            .all(|entry| entry.kind == EntryKind::Control)
+        {
+            self.public.insert((batch.author, batch.first));
+        }
         self.written
             .entry((batch.author, batch.first))
             .or_insert(now);
@@ -84,10 +92,9 @@ impl Removal {
                 .keys
                 .get(target)
                 .is_some_and(|keys| keys.contains(&sent.epoch));
-            let later = sent
-                .batches
-                .iter()
-                .find(|(of, first, _)| *of == author && first > written);
+            let later = sent.batches.iter().find(|(of, first, _)| {
+                *of == author && first > written && !self.public.contains(&(*of, *first))
+            });
             if let (true, Some((_, first, _))) = (reads, later) {
                 let detail = format!(
                     "entry {first}, written after node {target} was removed, goes out under {:?}, which that node has",

@@ -72,7 +72,7 @@ pub const NAMED: &[Named] = &[
 const LONG: Duration = Duration::from_secs(30);
 
 fn group(seed: u64, nodes: usize) -> Result<World, Violation> {
-    let mut world = World::new(seed, Options::calm(nodes), false);
+    let mut world = World::new(seed, Options::calm(nodes), 0);
     world.begin()?;
     world.converge()?;
     Ok(world)
@@ -151,7 +151,7 @@ fn author_dies(seed: u64) -> Check {
 fn newcomer(seed: u64) -> Check {
     let mut options = Options::calm(4);
     options.safety = Duration::from_secs(1);
-    let mut world = World::new(seed, options, false);
+    let mut world = World::new(seed, options, 0);
     world.network.split(vec![0, 0, 0, 1]);
     world.begin()?;
     world.run_for(Duration::from_secs(2))?;
@@ -236,7 +236,7 @@ fn removed_while_away(seed: u64) -> Check {
     let mut options = Options::calm(3);
     options.doomed = 1;
     options.safety = Duration::from_secs(20);
-    let mut world = World::new(seed, options, false);
+    let mut world = World::new(seed, options, 0);
     world.begin()?;
     world.run_for(Duration::from_secs(5))?;
     world.power_off(2)?;

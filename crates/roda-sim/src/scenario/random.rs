@@ -26,6 +26,8 @@ pub struct Outcome {
 pub struct Failure {
     /// What did not hold.
     pub violation: Violation,
+    /// Hash of all that happened until then.
+    pub hash: u64,
     /// The last lines, if they were wanted.
     pub lines: Vec<String>,
 }
@@ -34,8 +36,8 @@ pub struct Failure {
 ///
 /// # Errors
 /// An invariant did not hold, or the group did not converge.
-pub fn random(seed: u64, options: Options, verbose: bool) -> Result<Outcome, Box<Failure>> {
-    let mut world = World::new(seed, options, verbose);
+pub fn random(seed: u64, options: Options, lines: usize) -> Result<Outcome, Box<Failure>> {
+    let mut world = World::new(seed, options, lines);
     match play(&mut world) {
         Ok(converged) => Ok(Outcome {
             hash: world.trace_hash(),
@@ -46,6 +48,7 @@ pub fn random(seed: u64, options: Options, verbose: bool) -> Result<Outcome, Box
         }),
         Err(violation) => Err(Box::new(Failure {
             violation,
+            hash: world.trace_hash(),
             lines: world.into_lines(),
         })),
     }

@@ -41,7 +41,7 @@ pub fn large_group(
     let mut options = Options::calm(nodes);
     options.grtt = GRTT;
     options.network.delay_min = GRTT.mul_f64(DELAY_GRTT);
-    let mut world = World::new(seed, options, false);
+    let mut world = World::new(seed, options, 0);
     world.begin_from_one_disk()?;
     world.run_for(Duration::from_secs(5))?;
     world.network.heal(LinkFaults {

@@ -173,6 +173,8 @@ impl World {
             (Wish::Append(_) | Wish::Found, error) => {
                 return Err(Violation::at("commands", node, format!("fails: {error}")));
             }
+            // A crash swallowed the answer to an earlier command that had taken effect.
+            (Wish::Leave, CommandError::NotMember) => self.nodes[node].standing = Standing::Gone,
             (wish, _) => self.wish_again(node, &wish),
         }
         Ok(())

@@ -221,10 +221,9 @@ impl World {
         }
         self.after(SETTLE_RETRY, What::SettleIn { joiner });
         let servers = self.core_connected_to(joiner);
-        if let Some(server) = self.chance.membership.pick(&servers).copied() {
-            if self.knows(server, joiner) {
-                self.open_stream(joiner, server);
-            }
+        let server = self.chance.membership.pick(&servers).copied();
+        if let Some(server) = server.filter(|server| self.knows(*server, joiner)) {
+            self.open_stream(joiner, server);
         }
         Ok(())
     }

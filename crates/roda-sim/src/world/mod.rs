@@ -160,9 +160,9 @@ pub struct World {
 }
 
 impl World {
-    /// A world of machines that are not set up yet. `verbose` keeps the last lines of the trace.
+    /// A world of machines that are not set up yet. It keeps the last `lines` of its trace.
     #[must_use]
-    pub fn new(seed: u64, options: Options, verbose: bool) -> Self {
+    pub fn new(seed: u64, options: Options, lines: usize) -> Self {
         let mut identities = Random::new(seed, "identities");
         let count = options.nodes + options.doomed;
         let mut nodes: Vec<Node> = (0..count)
@@ -189,7 +189,7 @@ impl World {
                 streams: Random::new(seed, "streams"),
                 membership: Random::new(seed, "membership"),
             },
-            trace: Trace::new(verbose),
+            trace: Trace::new(lines),
             invariants: Invariants::default(),
             hostile: Hostile::new(seed),
             streams: std::collections::BTreeMap::new(),

@@ -74,7 +74,10 @@ impl World {
         let effects = effects_of(&outputs);
         let code = refused.map_or(0, |refused| 1 + hash_bytes(refused.to_string().as_bytes()));
         self.trace.note(self.now, node, &[2, code], || {
-            refused.map_or_else(String::new, |refused| format!("refuses: {refused}"))
+            refused.map_or_else(
+                || "takes it".into(),
+                |refused| format!("refuses: {refused}"),
+            )
         });
         self.invariants.outsiders.on_input(
             node,
@@ -179,6 +182,10 @@ impl World {
         }
         let origin = self.origin_of(arrival);
         let claims_seal = self.claims_foreign_seal(arrival);
+        if matches!(origin, Origin::Forged | Origin::Replayed) {
+            // What is due anyway must not be taken for an effect of the datagram.
+            self.feed(node, Input::Timeout, Origin::World, false)?;
+        }
         let mut payload = arrival.payload.to_vec();
         let input = Input::Datagram {
             source: arrival.source,
