@@ -215,7 +215,8 @@ impl Driver {
     }
 
     fn on_datagram(&mut self, source: SocketAddr, via: Via, payload: &mut [u8]) {
-        if self.loss > 0.0 && self.roll() < self.loss {
+        // Multicast comes back to its sender; known by its address it costs next to nothing.
+        if self.net.is_own(&source) || (self.loss > 0.0 && self.roll() < self.loss) {
             return;
         }
         self.input(Input::Datagram {

@@ -22,9 +22,9 @@ pub(crate) async fn run(mut listener: Listener, service: Service) {
             stream = listener.accept() => {
                 let service = service.clone();
                 streams.spawn(async move {
-                    let peer = stream.peer;
+                    let (peer, address) = (stream.peer, stream.address);
                     if let Err(error) = serve(stream, &service).await {
-                        tracing::debug!(peer = %peer.short(), %error, "stream ended");
+                        tracing::debug!(peer = %peer.short(), %address, %error, "stream ended");
                     }
                 });
             }

@@ -3,11 +3,6 @@
 //! Per family one socket hears the group on all interfaces; per interface and family one socket
 //! sends, and receives what is addressed to this node alone. Everything is read and written in
 //! bulk, because a system call per datagram costs more than all cryptography on it.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the driver that uses it is being written"
-)]
 
 mod group;
 mod interfaces;

@@ -2,11 +2,6 @@
 //!
 //! TCP with TLS 1.3, both sides proved by their node key as a raw public key (RFC 7250): no
 //! certificates, no authorities, and each end knows the other's node id before the first message.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the driver that uses it is being written"
-)]
 
 mod connection;
 mod discover;
@@ -24,9 +19,9 @@ use roda_proto::stream::Refusal;
 use roda_proto::{NodeId, Rejected};
 use thiserror::Error;
 
-pub(crate) use self::connection::{Stream, connect};
+pub(crate) use self::connection::connect;
 pub(crate) use self::discover::{JoinError, discover};
-pub(crate) use self::fetch::{Admission, Fetched, fetch, join_at};
+pub(crate) use self::fetch::{Fetched, fetch};
 pub(crate) use self::identity::TlsIdentity;
 pub(crate) use self::listener::Listener;
 pub(crate) use self::serve::{Handler, Page, serve};

@@ -7,7 +7,8 @@ mod messages;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{Listener, Stream, StreamError, TlsIdentity, connect};
+use super::connection::Stream;
+use super::{Listener, StreamError, TlsIdentity, connect};
 
 pub(super) fn identity(seed: u8) -> TlsIdentity {
     TlsIdentity::new(&[seed; 32]).unwrap()

@@ -12,9 +12,8 @@ use zeroize::Zeroizing;
 use super::messages::{GROUP, Memory, keys};
 use super::{address, identity};
 use crate::net::{Net, RecvBatch};
-use crate::stream::{
-    Admission, Fetched, JoinError, Listener, StreamError, discover, join_at, serve,
-};
+use crate::stream::fetch::{Admission, join_at};
+use crate::stream::{Fetched, JoinError, Listener, StreamError, discover, serve};
 
 fn token(hints: Vec<std::net::SocketAddr>) -> InviteToken {
     InviteToken {

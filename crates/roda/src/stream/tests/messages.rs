@@ -7,7 +7,8 @@ use roda_proto::{AuthorId, EpochTag, GroupId, Hlc, NodeId, Seq, crypto};
 use tokio::sync::mpsc;
 
 use super::{identity, pair};
-use crate::stream::{Fetched, Handler, Page, Stream, StreamError, fetch, serve};
+use crate::stream::connection::Stream;
+use crate::stream::{Fetched, Handler, Page, StreamError, fetch, serve};
 
 pub(super) const GROUP: GroupId = GroupId([5; 16]);
 
