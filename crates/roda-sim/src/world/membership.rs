@@ -288,8 +288,12 @@ impl World {
             self.invariants
                 .removal
                 .on_removed(self.now, (author, entry), gone);
-            let written = self.nodes[by].written;
-            self.invariants.removal.on_progress(by, written, |_| entry);
+            let (written, order) = (self.nodes[by].written, &self.invariants.order);
+            let delivered = |of: &AuthorId| {
+                let last = order.last(by, of);
+                if *of == author { last.max(entry) } else { last }
+            };
+            self.invariants.removal.on_progress(by, written, delivered);
         }
     }
 
