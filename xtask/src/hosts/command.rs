@@ -101,7 +101,16 @@ impl Drop for Running {
 }
 
 /// Starts a program; `input` is written to its standard input, which is then closed.
-pub(crate) fn start(mut command: Command, input: &[u8]) -> Result<Running> {
+pub(crate) fn start(command: Command, input: &[u8]) -> Result<Running> {
+    start_paced(command, vec![input.to_vec()], Duration::ZERO)
+}
+
+/// The same with input that comes in pieces, with a pause after each.
+pub(crate) fn start_paced(
+    mut command: Command,
+    input: Vec<Vec<u8>>,
+    pause: Duration,
+) -> Result<Running> {
     let line = describe(&command);
     let mut child = command
         .stdin(Stdio::piped())
@@ -110,10 +119,14 @@ pub(crate) fn start(mut command: Command, input: &[u8]) -> Result<Running> {
         .spawn()
         .with_context(|| format!("cannot start `{line}`"))?;
     let mut stdin = child.stdin.take().context("no standard input")?;
-    let input = input.to_vec();
     thread::spawn(move || {
-        // A program that does not read all of its input says so by its exit code.
-        let _broken_pipe = stdin.write_all(&input);
+        for piece in input {
+            // A program that does not read all of its input says so by its exit code.
+            if stdin.write_all(&piece).is_err() {
+                return;
+            }
+            thread::sleep(pause);
+        }
     });
     let stdout = collect(child.stdout.take().context("no standard output")?);
     let stderr = collect(child.stderr.take().context("no standard error")?);

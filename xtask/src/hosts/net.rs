@@ -241,12 +241,6 @@ impl Host {
     pub(crate) fn command(&self, program: &str) -> Command {
         self.namespace.command(program)
     }
-
-    /// Lets programs of this host send from addresses that belong to others.
-    pub(crate) fn allow_false_sources(&self) -> Result<()> {
-        let allow = "echo 1 >/proc/sys/net/ipv4/ip_nonlocal_bind";
-        self.namespace.run(&["sh", "-c", allow], "")
-    }
 }
 
 /// The IPv4 address of a host on a segment.

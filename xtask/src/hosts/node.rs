@@ -16,6 +16,8 @@ use super::net::Host;
 
 /// How long a command may take that waits for nobody, on a machine with more to do.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two lines of one who talks fast.
+const TYPING_PAUSE: Duration = Duration::from_millis(2);
 /// How long admitting a newcomer may take, with loss.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -115,10 +117,12 @@ impl<'a> Node<'a> {
         Ok(())
     }
 
-    /// Starts writing a message per line.
+    /// Starts writing a message per line, with a pause after each, so that they do not all become
+    /// one batch.
     pub(crate) fn start_saying(&self, topic: &str, lines: &[String]) -> Result<Running> {
-        let input = lines.join("\n") + "\n";
-        command::start(self.command(&["say", topic, "-"]), input.as_bytes())
+        let input = lines.iter().map(|line| format!("{line}\n").into_bytes());
+        let say = self.command(&["say", topic, "-"]);
+        command::start_paced(say, input.collect(), TYPING_PAUSE)
     }
 
     /// What this node knows of a topic; empty while it knows nothing.
@@ -169,6 +173,11 @@ impl<'a> Node<'a> {
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .context("no VmRSS")?;
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    }
+
+    /// One of the numbers that the node counts.
+    pub(crate) fn counter(&self, name: &str) -> Result<u64> {
+        number(&self.status()?, &format!("/counters/{name}"))
     }
 
     /// Datagrams and batches refused since the node started.

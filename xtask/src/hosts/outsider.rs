@@ -204,6 +204,10 @@ impl Sender {
     fn new(interface: Ipv4Addr, source: Ipv4Addr, port: u16) -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_reuse_address(true)?;
+        if source != interface {
+            // Lets it send from an address that is another host's.
+            socket.set_ip_transparent_v4(true)?;
+        }
         socket.bind(&SocketAddr::new(source.into(), port).into())?;
         socket.set_multicast_if_v4(&interface)?;
         Ok(Self(socket.into()))

@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -30,9 +30,37 @@ pub(crate) struct Bench {
     /// The scenario's own directory, for homes and files.
     pub(crate) directory: PathBuf,
     helper: PathBuf,
+    started: Instant,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Bench {
+    fn new(directory: PathBuf, binary: &Path, helper: PathBuf) -> Self {
+        Self {
+            binary: binary.to_owned(),
+            directory,
+            helper,
+            started: Instant::now(),
+            notes: Mutex::default(),
+        }
+    }
+
+    /// Remembers something measured, for the report.
+    pub(crate) fn note(&self, what: &str) {
+        let at = self.started.elapsed().as_secs_f64();
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(format!("\n  {at:6.1} s  {what}"));
+    }
+
+    fn notes(&self) -> String {
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .concat()
+    }
+
     /// A helper program on a host.
     pub(crate) fn helper(&self, host: &Host, words: &[&str]) -> Command {
         let mut command = host.command(&self.helper.to_string_lossy());
@@ -112,7 +140,7 @@ fn run_all(
                     let report = run_one(scenario, directory, binary);
                     reports
                         .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .unwrap_or_else(PoisonError::into_inner)
                         .push(report);
                 }
             });
@@ -124,12 +152,8 @@ fn run_all(
 }
 
 fn run_one(scenario: &Scenario, directory: &Path, binary: &Path) -> Report {
-    let bench = Bench {
-        binary: binary.to_owned(),
-        directory: directory.join(scenario.name),
-        helper: directory.join("xtask"),
-    };
-    let started = Instant::now();
+    let helper = directory.join("xtask");
+    let bench = Bench::new(directory.join(scenario.name), binary, helper);
     let result = fs::create_dir(&bench.directory)
         .map_err(anyhow::Error::from)
         .and_then(|()| {
@@ -137,12 +161,13 @@ fn run_one(scenario: &Scenario, directory: &Path, binary: &Path) -> Report {
                 .unwrap_or_else(|_panic| Err(anyhow!("the scenario panicked")))
         });
     let error = result.err().map(|error| format!("{error:#}"));
-    let took = started.elapsed();
+    let took = bench.started.elapsed();
     let verdict = if error.is_some() { "FAILED" } else { "passed" };
     let mut lines = format!(
-        "{verdict} {:<14} {:6.1} s",
+        "{verdict} {:<14} {:6.1} s{}",
         scenario.name,
-        took.as_secs_f64()
+        took.as_secs_f64(),
+        bench.notes()
     );
     if let Some(error) = &error {
         lines = format!(
@@ -170,7 +195,9 @@ fn logs(directory: &Path) -> String {
     homes.sort();
     let mut shown = String::new();
     for home in homes {
-        if let Ok(log) = fs::read(home.join(LOG)) {
+        if let Ok(log) = fs::read(home.join(LOG))
+            && !log.is_empty()
+        {
             let log = excerpt(&log).replace('\n', "\n    | ");
             shown = format!("{shown}\n  log of {}:\n    | {log}", home.display());
         }

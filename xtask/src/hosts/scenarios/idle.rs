@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::Group;
 use crate::hosts::Bench;
-use crate::hosts::node::{Node, ensure_within, number};
+use crate::hosts::node::{Node, ensure_within};
 
 const WATCHED: Duration = Duration::from_secs(10);
 const BYTES_PER_SECOND_MAX: u64 = 300;
@@ -28,12 +28,13 @@ pub(crate) fn a_quiet_group_costs_little(bench: &Bench) -> Result<()> {
     let sent_before = group
         .nodes
         .iter()
-        .map(bytes_sent)
+        .map(|node| node.counter("bytes_sent"))
         .collect::<Result<Vec<_>>>()?;
     thread::sleep(WATCHED);
     for (node, before) in group.nodes.iter().zip(sent_before) {
-        let rate = (bytes_sent(node)? - before) / WATCHED.as_secs();
-        let who = &node.nick;
+        let rate = (node.counter("bytes_sent")? - before) / WATCHED.as_secs();
+        let (who, resident) = (&node.nick, node.resident_kib()?);
+        bench.note(&format!("{who}: {rate} B/s sent, {resident} KiB resident"));
         ensure_within(
             &format!("{who}: bytes sent a second"),
             rate,
@@ -45,11 +46,11 @@ pub(crate) fn a_quiet_group_costs_little(bench: &Bench) -> Result<()> {
             RESIDENT_KIB_MAX,
         )?;
     }
-    quick_start(&group.nodes[0])
+    quick_start(bench, &group.nodes[0])
 }
 
 /// The best of three, because other programs run here too.
-fn quick_start(node: &Node<'_>) -> Result<()> {
+fn quick_start(bench: &Bench, node: &Node<'_>) -> Result<()> {
     let mut best = Duration::MAX;
     for _ in 0..3 {
         node.down()?;
@@ -58,13 +59,10 @@ fn quick_start(node: &Node<'_>) -> Result<()> {
         best = best.min(started.elapsed());
     }
     let millis = u64::try_from(best.as_millis())?;
+    bench.note(&format!("{millis} ms to start"));
     ensure_within(
         "milliseconds to start",
         millis,
         u64::try_from(START_MAX.as_millis())?,
     )
-}
-
-fn bytes_sent(node: &Node<'_>) -> Result<u64> {
-    number(&node.status()?, "/counters/bytes_sent")
 }

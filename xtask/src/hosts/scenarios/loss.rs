@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{Group, NICKS, say_together, texts};
 use crate::hosts::Bench;
@@ -44,5 +44,16 @@ fn all_have_all(bench: &Bench, loss_per_mille: u16) -> Result<()> {
     let said = said.concat();
     let history = converge(&group.all(), TOPIC, said.len(), CONVERGED_WITHIN)?;
     history.ensure_exactly(&said)?;
-    mirrors_converge(&files, &said, CONVERGED_WITHIN)
+    mirrors_converge(&files, &said, CONVERGED_WITHIN)?;
+    let (mut nacks, mut repairs) = (0, 0);
+    for node in &group.nodes {
+        nacks += node.counter("nacks_sent")?;
+        repairs += node.counter("repairs_sent")?;
+    }
+    bench.note(&format!("{nacks} NACKs, {repairs} repairs"));
+    ensure!(
+        nacks > 0 && repairs > 0,
+        "nothing was lost, so nothing was shown"
+    );
+    Ok(())
 }

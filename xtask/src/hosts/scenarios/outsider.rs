@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -31,7 +30,6 @@ pub(crate) fn an_outsider_changes_nothing(bench: &Bench) -> Result<()> {
     let mut group = Group::start(bench, 3)?;
     let outsider = Host::new(OUTSIDER)?;
     outsider.plug(&group.lan, Addresses::Both)?;
-    outsider.allow_false_sources()?;
     let said = texts("true", 300);
     let (capture, datagrams) = listen_while_talking(bench, &group, &outsider, &said)?;
     let before = converge(&group.all(), TOPIC, said.len(), CONVERGED_WITHIN)?;
@@ -177,7 +175,8 @@ fn survive(
             node.nick
         );
     }
-    note(&bench.directory, &report)
+    bench.note(&report);
+    Ok(())
 }
 
 /// Members still talk, and a newcomer is admitted while strangers hold connections to everyone.
@@ -202,7 +201,9 @@ fn group_still_works<'a>(
         Ok(fs::read_to_string(&ready).map_err(|error| error.to_string()))
     })?;
     let newcomer = group.newcomer(bench, Addresses::Both)?;
+    bench.note("a newcomer joins while strangers hold connections");
     newcomer.join(&group.nodes[0].invite(&[])?)?;
+    bench.note("joined");
     group.nodes.push(newcomer);
     let after = texts("afterwards", 50);
     say_together(TOPIC, &[(&group.nodes[1], &after)], CONVERGED_WITHIN)?;
@@ -210,12 +211,4 @@ fn group_still_works<'a>(
     converge(&group.all(), TOPIC, said.len(), CONVERGED_WITHIN)?.ensure_exactly(&said)?;
     drop(occupying);
     Ok(())
-}
-
-fn note(directory: &Path, line: &str) -> Result<()> {
-    let mut notes = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(directory.join("notes"))?;
-    Ok(writeln!(notes, "{line}")?)
 }

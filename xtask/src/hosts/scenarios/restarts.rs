@@ -15,7 +15,7 @@ use crate::hosts::node::Node;
 
 const TOPIC: &str = "roda";
 /// How often some node is killed.
-const KILLS: usize = 12;
+const KILLS: usize = 30;
 
 /// Every node writes while one after the other is killed and started again.
 pub(crate) fn nothing_acknowledged_is_lost(bench: &Bench) -> Result<()> {
@@ -51,6 +51,7 @@ pub(crate) fn nothing_acknowledged_is_lost(bench: &Bench) -> Result<()> {
         );
         acknowledged.extend(said);
     }
+    bench.note(&format!("{} acknowledged", acknowledged.len()));
     // What was not acknowledged may be there or not, but never twice.
     let complete = converge_if(&group.all(), TOPIC, CONVERGED_WITHIN, |history| {
         Ok(history.ensure_once(&acknowledged).is_ok())
