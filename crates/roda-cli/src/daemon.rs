@@ -131,7 +131,7 @@ async fn launch(home: &Home, start: &Start, verbose: u8) -> Result<Started> {
         .map_err(|error| Failure::new("daemon-start").with("reason", error.to_string()))?;
     tokio::select! {
         answer = talk_to_child(&mut child, start, home) => answer,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        failure = ended_by_signal() => Err(failure),
     }
 }
 
@@ -286,6 +286,18 @@ impl Running {
     }
 }
 
+/// Waits for the signal that ends this command, for those that have something to clean up.
+pub(crate) async fn ended_by_signal() -> Failure {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without a handler the signal ends the process, which is its purpose.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => Failure::terminated(),
+        _ = tokio::signal::ctrl_c() => Failure::interrupted(),
+    }
+}
+
 /// Logs to standard error, which the starting command has led to the home's log.
 pub(crate) fn start_log(verbose: u8, colours: bool) {
     let level = match verbose {
@@ -299,8 +311,24 @@ pub(crate) fn start_log(verbose: u8, colours: bool) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Forgiving(std::io::stderr()))
         .init();
+}
+
+/// Standard error, which may be a file on a full disk: then the log loses lines, and whoever logs
+/// goes on. (The subscriber's own way is to panic.)
+struct Forgiving(std::io::Stderr);
+
+impl std::io::Write for Forgiving {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // Nobody is left to tell.
+        drop(self.0.write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Waits until a process that a daemon's status named has ended.

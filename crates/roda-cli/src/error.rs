@@ -161,9 +161,7 @@ impl Failure {
     /// A file operation that failed: the usual causes have codes of their own.
     pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::new("disk-full").with("path", path)
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::new("disk-full"),
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                 Self::new("read-only").with("path", path)
             }
@@ -183,9 +181,17 @@ impl Failure {
         Self::new("interrupted")
     }
 
+    /// Ended by another program, such as the system that shuts down.
+    pub(crate) fn terminated() -> Self {
+        Self::new("terminated")
+    }
+
     /// Whether it ends the command without a word.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(self.code.as_str(), "broken-pipe" | "interrupted")
+        matches!(
+            self.code.as_str(),
+            "broken-pipe" | "interrupted" | "terminated"
+        )
     }
 
     /// How the command ends.
@@ -193,6 +199,7 @@ impl Failure {
         match self.code.as_str() {
             "broken-pipe" => Exit::Signal(13),
             "interrupted" => Exit::Signal(2),
+            "terminated" => Exit::Signal(15),
             "join-timeout" => Exit::Busy,
             code if code.starts_with("usage-") || code.starts_with("topic-") => Exit::Usage,
             _ => Exit::Failed,
@@ -225,7 +232,7 @@ impl From<roda::Error> for Failure {
                 .with("found", found)
                 .with("known", known),
             Error::DamagedDatabase(reason) => Self::new("damaged-database").with("reason", reason),
-            Error::DiskFull => Self::new("disk-full").with("path", "~"),
+            Error::DiskFull => Self::new("disk-full"),
             Error::ReadOnly(path) => Self::new("read-only").with("path", &*path),
             Error::Stopped => Self::new("stopped"),
             Error::RemoveSelf => Self::new("remove-self"),

@@ -10,6 +10,7 @@ use crate::bench::measure::measure;
 use crate::bench::nats::{self, Server};
 use crate::bench::report::Measurement;
 use crate::cli::BenchArgs;
+use crate::daemon::ended_by_signal;
 use crate::error::{Failure, Result};
 use crate::net;
 use crate::output::Colour;
@@ -21,7 +22,7 @@ pub(super) async fn run(app: &App, args: &BenchArgs) -> Result<()> {
     let scratch = Scratch::new("bench")?;
     tokio::select! {
         result = measure_all(app, args, scratch.path()) => result,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        failure = ended_by_signal() => Err(failure),
     }
 }
 
@@ -29,6 +30,9 @@ async fn measure_all(app: &App, args: &BenchArgs, directory: &Path) -> Result<()
     let nats = nats::find();
     if nats.is_none() {
         app.ui.note(&app.ui.text("bench-no-nats", &[]));
+    }
+    if args.loss > 0.0 {
+        app.ui.note(&app.ui.text("bench-loss-note", &[]));
     }
     if !app.ui.json {
         app.ui.line(&app.ui.paint(Colour::Bold, &header(app)))?;

@@ -201,6 +201,7 @@ demo-commands =
 
 # Benchmark
 bench-no-nats = nats-server is not installed, so NATS is left out.
+bench-loss-note = The loss does not touch NATS: its TCP runs over a network that loses nothing here.
 bench-system = system
 bench-receivers = receivers
 bench-rate = msg/s
@@ -278,7 +279,7 @@ error-runtime = the program could not start: { $reason }
     .hint = the system may be out of memory or threads
 error-file = { $path }: { $reason }
     .hint = check that the path exists and is of the right kind
-error-disk-full = the disk is full ({ $path })
+error-disk-full = the disk is full
     .hint = what was acknowledged is safe; make room, then try again
 error-read-only = { $path } cannot be written
     .hint = check its owner, its permissions and how the disk is mounted, or choose another --home

@@ -201,6 +201,7 @@ demo-commands =
 
 # Medição
 bench-no-nats = nats-server não está instalado; NATS fica de fora.
+bench-loss-note = A perda não atinge o NATS: seu TCP corre aqui sobre uma rede que nada perde.
 bench-system = sistema
 bench-receivers = receptores
 bench-rate = msg/s
@@ -278,7 +279,7 @@ error-runtime = o programa não pôde começar: { $reason }
     .hint = o sistema pode estar sem memória ou sem threads
 error-file = { $path }: { $reason }
     .hint = confira se o caminho existe e é do tipo certo
-error-disk-full = o disco está cheio ({ $path })
+error-disk-full = o disco está cheio
     .hint = o que foi confirmado está a salvo; libere espaço e tente de novo
 error-read-only = não é possível escrever em { $path }
     .hint = confira o dono, as permissões e como o disco está montado, ou escolha outro --home

@@ -110,7 +110,7 @@ fn every_text_that_the_code_names_exists() {
             let calls = source.split(call).skip(1);
             for key in calls.filter_map(|rest| rest.split('"').next()) {
                 if prefix.is_empty() || path.ends_with("error.rs") || call.starts_with("Failure") {
-                    let silent = matches!(key, "broken-pipe" | "interrupted");
+                    let silent = matches!(key, "broken-pipe" | "interrupted" | "terminated");
                     assert!(
                         silent || shape.contains_key(&format!("{prefix}{key}")),
                         "{key} in {}",

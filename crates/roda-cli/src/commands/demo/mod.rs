@@ -8,14 +8,15 @@ use serde_json::json;
 use stage::Stage;
 
 use super::App;
-use crate::error::{Failure, Result};
+use crate::daemon::ended_by_signal;
+use crate::error::Result;
 use crate::output::Colour;
 
 pub(super) async fn run(app: &App, fast: bool) -> Result<()> {
     let mut stage = Stage::new(app)?;
     let result = tokio::select! {
         result = play(app, &mut stage, fast) => result,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        failure = ended_by_signal() => Err(failure),
     };
     // Whatever happened, no process and no file of the demonstration stays.
     stage.clear().await;
