@@ -39,7 +39,19 @@ impl Outcome {
 
 struct Step {
     name: &'static str,
+    /// A step without whose success this one means nothing.
+    needs: Option<&'static str>,
     run: fn() -> Outcome,
+}
+
+impl Step {
+    const fn new(name: &'static str, run: fn() -> Outcome) -> Self {
+        Self {
+            name,
+            needs: None,
+            run,
+        }
+    }
 }
 
 struct Row {
@@ -48,63 +60,35 @@ struct Row {
     took: Duration,
 }
 
-const SET_UP: Step = Step {
-    name: "set-up",
-    run: set_up,
-};
+const SET_UP: Step = Step::new("set-up", set_up);
 
 /// In this order, because each build then finds what an earlier one made.
 const CHECKS: &[Step] = &[
-    Step {
-        name: "format",
-        run: format,
-    },
-    Step {
-        name: "lints",
-        run: lints,
-    },
-    Step {
-        name: "tests",
-        run: tests,
-    },
-    Step {
-        name: "doc tests",
-        run: || run_cargo(&["test", "--workspace", "--doc", "--locked"]),
-    },
-    Step {
-        name: "documentation",
-        run: documentation,
-    },
-    Step {
-        name: "fuzz targets",
-        run: fuzz_targets,
-    },
-    Step {
-        name: "fuzz corpus",
-        run: || run_cargo(&["test", "--manifest-path", FUZZ, "--locked"]),
-    },
-    Step {
-        name: "simulator",
-        run: simulator,
-    },
-    Step {
-        name: "release build",
-        run: || run_cargo(&["build", "--release", "--locked", "--package", "roda-cli"]),
-    },
+    Step::new("format", format),
+    Step::new("lints", lints),
+    Step::new("tests", tests),
+    Step::new("doc tests", || {
+        run_cargo(&["test", "--workspace", "--doc", "--locked"])
+    }),
+    Step::new("documentation", documentation),
+    Step::new("fuzz targets", fuzz_targets),
+    Step::new("fuzz corpus", || {
+        run_cargo(&["test", "--manifest-path", FUZZ, "--locked"])
+    }),
+    Step::new("simulator", simulator),
+    Step::new(RELEASE_BUILD, || {
+        run_cargo(&["build", "--release", "--locked", "--package", "roda-cli"])
+    }),
     Step {
         name: "hosts",
+        needs: Some(RELEASE_BUILD),
         run: hosts::check,
     },
-    Step {
-        name: "licences",
-        run: licences::check,
-    },
-    Step {
-        name: "advisories",
-        run: licences::advisories,
-    },
+    Step::new("licences", licences::check),
+    Step::new("advisories", licences::advisories),
 ];
 
+const RELEASE_BUILD: &str = "release build";
 const FUZZ: &str = "fuzz/Cargo.toml";
 /// Time for new simulator seeds: in continuous integration, and at a desk.
 const SIMULATOR_SECONDS_CI: u64 = 180;
@@ -112,14 +96,20 @@ const SIMULATOR_SECONDS: u64 = 60;
 
 /// All checks, after installing what they need where that is allowed.
 pub(crate) fn test() -> ExitCode {
-    let mut rows = vec![perform(&SET_UP)];
-    rows.extend(CHECKS.iter().map(perform));
-    report(&rows)
+    let mut rows = Vec::new();
+    perform(&SET_UP, &mut rows);
+    check_all(rows)
 }
 
 /// All checks; changes nothing outside the target directory.
 pub(crate) fn verify() -> ExitCode {
-    let rows: Vec<Row> = CHECKS.iter().map(perform).collect();
+    check_all(Vec::new())
+}
+
+fn check_all(mut rows: Vec<Row>) -> ExitCode {
+    for step in CHECKS {
+        perform(step, &mut rows);
+    }
     report(&rows)
 }
 
@@ -255,11 +245,17 @@ fn simulator() -> Outcome {
     }
 }
 
-fn perform(step: &Step) -> Row {
+fn perform(step: &Step, rows: &mut Vec<Row>) {
     say(&format!("\n==> {}", step.name));
     let started = Instant::now();
-    let outcome = (step.run)();
-    let took = started.elapsed();
+    let missing = step.needs.filter(|needed| {
+        rows.iter()
+            .any(|row| row.name == *needed && !matches!(row.outcome, Outcome::Passed(_)))
+    });
+    let outcome = match missing {
+        Some(needed) => Outcome::Skipped(format!("`{needed}` did not pass")),
+        None => (step.run)(),
+    };
     if !matches!(outcome, Outcome::Passed(_)) {
         say(&format!(
             "{}: {}: {}",
@@ -268,11 +264,11 @@ fn perform(step: &Step) -> Row {
             outcome.remark()
         ));
     }
-    Row {
+    rows.push(Row {
         name: step.name,
         outcome,
-        took,
-    }
+        took: started.elapsed(),
+    });
 }
 
 fn report(rows: &[Row]) -> ExitCode {
@@ -303,4 +299,29 @@ fn report(rows: &[Row]) -> ExitCode {
 fn say(line: &str) {
     // There is nobody left to tell when standard output is closed.
     let _closed = writeln!(io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(first: fn() -> Outcome) -> Vec<&'static str> {
+        let dependent = Step {
+            name: "second",
+            needs: Some("first"),
+            run: || Outcome::Passed(String::new()),
+        };
+        let mut rows = Vec::new();
+        perform(&Step::new("first", first), &mut rows);
+        perform(&dependent, &mut rows);
+        rows.iter().map(|row| row.outcome.word()).collect()
+    }
+
+    #[test]
+    fn a_step_is_skipped_when_what_it_needs_has_failed() {
+        let failed = || Outcome::Failed("on purpose".to_owned());
+        assert_eq!(outcomes(failed), ["FAILED", "SKIPPED"]);
+        let passed = || Outcome::Passed(String::new());
+        assert_eq!(outcomes(passed), ["passed", "passed"]);
+    }
 }
