@@ -66,6 +66,7 @@ pub fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         group_tag: group_tag(&GROUP),
         nonce: [2; 8],
         invite: InviteId(NodeId([4; 32])),
+        epoch: roda_proto::EpochTag(4),
     };
     let offer = Offer {
         group_tag: group_tag(&GROUP),

@@ -36,12 +36,29 @@ pub fn sha256(parts: &[&[u8]]) -> Hash {
 }
 
 /// The author that `node` is in one life of its database.
+///
+/// The first half depends on the node alone, so that an author of whom nothing is known yet can be told
+/// to belong to a removed node.
 #[must_use]
 pub fn author_id(node: &NodeId, incarnation: &Incarnation) -> AuthorId {
-    let hash = sha256(&[b"roda author v1", &node.0, &incarnation.0]);
+    let life = sha256(&[b"roda author v1", &node.0, &incarnation.0]);
     let mut id = [0; AuthorId::LEN];
-    id.copy_from_slice(&hash.0[..AuthorId::LEN]);
+    let (of_node, of_life) = id.split_at_mut(AuthorId::LEN / 2);
+    of_node.copy_from_slice(&node_half(node));
+    of_life.copy_from_slice(&life.0[..AuthorId::LEN / 2]);
     AuthorId(id)
+}
+
+/// Whether `author` is `node` in some life of its database.
+#[must_use]
+pub fn is_author_of(author: &AuthorId, node: &NodeId) -> bool {
+    author.0[..AuthorId::LEN / 2] == node_half(node)
+}
+
+fn node_half(node: &NodeId) -> [u8; AuthorId::LEN / 2] {
+    let mut half = [0; AuthorId::LEN / 2];
+    half.copy_from_slice(&sha256(&[b"roda node v1", &node.0]).0[..AuthorId::LEN / 2]);
+    half
 }
 
 /// The wire name of an epoch secret.

@@ -77,7 +77,6 @@ pub(crate) struct Parts {
 
 /// A catch-up under way.
 pub(crate) struct CatchUp {
-    pub(crate) peer: Option<NodeId>,
     pub(crate) fetched: mpsc::Receiver<Fetched>,
     pub(crate) task: JoinHandle<std::result::Result<(), StreamError>>,
 }
@@ -328,6 +327,9 @@ impl Driver {
                 stream,
             } => self.on_contact(node, address, stream),
             Event::CatchUp { peer, address } => self.start_catch_up(peer, address),
+            Event::Voided { author, above } => {
+                tracing::warn!(%author, %above, "entries of a removed member were taken back");
+            }
             Event::Forked(author) => {
                 let problem = format!(
                     "author {author} signed two different logs; nothing more is accepted from it"

@@ -153,17 +153,12 @@ impl Node {
             .append(&keys)
             .map_err(|error| Error::store(home, error))?;
         let (sink, fetched) = mpsc::channel(FETCHED_MAX);
-        let peer = Some(admission.peer);
         let task = tokio::spawn(async move { admission.fetch(&sink).await });
         let start = Start {
             store,
             net,
             identity,
-            admission: Some(CatchUp {
-                peer,
-                fetched,
-                task,
-            }),
+            admission: Some(CatchUp { fetched, task }),
         };
         let node = Self::start(home, start, &options)?;
         node.wait_until_member(timeout).await?;

@@ -226,7 +226,8 @@ impl World {
             target.input(self.now, Input::Batch(batch.bytes()));
         }
         let complete = true;
-        target.input(self.now, Input::CatchUpEnded { peer, complete });
+        target.input(self.now, Input::CatchUpEnded {
+ complete });
         self.collect();
     }
 

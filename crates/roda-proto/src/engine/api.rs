@@ -86,8 +86,6 @@ pub enum Input<'a> {
     Keys(Vec<EpochRecord>),
     /// A catch-up that [`Event::CatchUp`] asked for has ended, well or not.
     CatchUpEnded {
-        /// With whom.
-        peer: NodeId,
         /// Whether the peer said `Done`.
         complete: bool,
     },
@@ -223,6 +221,13 @@ pub enum Event {
         peer: Option<NodeId>,
         /// Where its stream listens.
         address: SocketAddr,
+    },
+    /// What a removed author wrote beyond `above` never counted, although it may have been delivered.
+    Voided {
+        /// Who.
+        author: AuthorId,
+        /// The last entry that counts.
+        above: Seq,
     },
     /// An author signed two logs; nothing more is accepted from it.
     Forked(AuthorId),

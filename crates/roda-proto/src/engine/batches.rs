@@ -9,11 +9,13 @@ use crate::error::Rejected;
 use crate::group::Membership;
 use crate::group::control::Control;
 use crate::id::{AuthorId, NodeId};
+use crate::log::clock::OFFSET_MAX;
 use crate::log::outbox::IN_FLIGHT_MAX;
 use crate::log::{Batch, Verdict};
 use crate::record::{EpochRecord, Record};
 use crate::time::WallTime;
 
+const OFFSET_MAX_MILLIS: i64 = OFFSET_MAX.as_secs() as i64 * 1000;
 /// Rounds in which voided admissions may void more; each takes at least one author away.
 const CUT_ROUNDS_MAX: usize = 64;
 
@@ -30,7 +32,9 @@ impl Engine {
             return Err(Rejected::Forged);
         }
         if batch.author == self.author {
-            self.event(Event::Amnesia);
+            if !self.is_expelled {
+                self.event(Event::Amnesia);
+            }
             return Ok(batch);
         }
         match self.offer(&batch) {
@@ -91,8 +95,9 @@ impl Engine {
 
     fn on_accepted(&mut self, batch: &Arc<Batch>) {
         self.counters.batches_received += 1;
-        let wall = self.sane_wall();
+        let wall = self.judging_wall();
         if let Err(by) = self.clock.observe(batch.hlc_last, wall) {
+            self.frontier.put_off(batch.hlc_last);
             self.event(Event::ClockAhead {
                 node: batch.node,
                 by,
@@ -120,15 +125,36 @@ impl Engine {
         );
     }
 
-    /// The wall clock, unless it is far ahead of the middle one of the group.
+    /// The wall clock, unless it is far ahead of the middle one of the group: then that.
     pub(super) fn sane_wall(&self) -> WallTime {
-        let offset = self.peers.median_wall_offset(self.now.mono);
-        let limit = i64::try_from(crate::log::clock::OFFSET_MAX.as_millis()).unwrap_or(i64::MAX);
-        if offset < -limit {
-            WallTime(self.now.wall.0.saturating_sub(offset.unsigned_abs()))
-        } else {
-            self.now.wall
-        }
+        let (low, _) = self.peers.median_wall_offsets(self.now.mono);
+        let is_far = low < -OFFSET_MAX_MILLIS;
+        WallTime(
+            self.now
+                .wall
+                .0
+                .saturating_add_signed(if is_far { low } else { 0 }),
+        )
+    }
+
+    /// The wall clock by which others' clocks are judged: the middle one of the group, if this node's is
+    /// far behind it.
+    pub(super) fn judging_wall(&self) -> WallTime {
+        let (_, high) = self.peers.median_wall_offsets(self.now.mono);
+        let is_far = high > OFFSET_MAX_MILLIS;
+        WallTime(
+            self.now
+                .wall
+                .0
+                .saturating_add_signed(if is_far { high } else { 0 }),
+        )
+    }
+
+    /// A newcomer writes nothing before it has its own admission: its first entry has to come after it
+    /// in every order, and its clock past all that is stable without it.
+    fn may_write(&self) -> bool {
+        let is_member = self.membership.is_active(&self.node);
+        !self.is_expelled && (is_member || (self.is_founding && self.control.is_empty()))
     }
 
     /// Seals what waits to be written, as far as the disk and the network keep up.
@@ -138,8 +164,10 @@ impl Engine {
             && !self.multicast.is_full()
             && self.settle_at.is_none()
             && self.keys.pending().is_none()
-            && !self.is_expelled
+            && self.may_write()
+            && (self.is_sending_safe() || self.outbox.is_control_next())
         {
+            let control_only = !self.is_sending_safe();
             let deps = self.logs.take_deps();
             let wall = self.sane_wall();
             let sealed = self.outbox.seal(
@@ -148,6 +176,7 @@ impl Engine {
                 self.logs.tip(&self.author),
                 &deps,
                 (&mut self.clock, wall),
+                control_only,
             );
             self.logs.accept(&sealed.batch);
             let epochs = sealed.records.iter().filter_map(|record| match record {
@@ -186,7 +215,9 @@ impl Engine {
                 self.own_in_flight -= 1;
                 self.logs.on_durable(&batch);
                 self.frontier.on_promise(batch.hlc_last);
-                self.multicast.publish(&batch);
+                if batch.last <= self.logs.durable(&batch.author) {
+                    self.multicast.publish(&batch);
+                }
                 for done in finished {
                     let (command, first, last, hlc) =
                         (done.command, done.first, done.last, done.hlc);
@@ -205,10 +236,21 @@ impl Engine {
             InFlight::Received { batch, clock } => {
                 self.logs.on_durable(&batch);
                 self.frontier.on_promise(clock);
-                self.multicast.keep(&batch);
+                if batch.last <= self.logs.durable(&batch.author) {
+                    self.multicast.keep(&batch);
+                }
                 self.deliver(&batch);
             }
             InFlight::Epoch(epoch) => self.on_epoch_durable(epoch),
+            InFlight::Clock(clock) => {
+                self.frontier.on_promise(clock);
+                self.frontier.mark();
+                self.on_news();
+            }
+            InFlight::Void => {
+                self.frontier.release();
+                self.frontier.mark();
+            }
             InFlight::Other => {}
         }
     }
@@ -221,10 +263,16 @@ impl Engine {
         self.frontier.mark();
         self.on_news();
         if batch.has_control() {
+            let was_member = self.membership.is_active(&self.node);
             self.control.push(Arc::clone(batch));
             let controls = self.membership.apply(batch);
             for control in controls {
                 self.on_control(&batch.node, control);
+            }
+            if !was_member && self.membership.is_active(&self.node) {
+                // Whatever became stable without this node is below its admission, and nothing it
+                // writes may be: it follows that clock however far ahead it seems.
+                self.clock.follow(batch.hlc_last);
             }
             self.event(Event::MembersChanged);
             self.accept_waiting();
@@ -253,7 +301,10 @@ impl Engine {
                 epoch,
                 created,
                 wraps,
-            } => self.on_rotate(by, epoch, created, &wraps),
+            } => {
+                self.on_recipients_changed();
+                self.on_rotate(by, epoch, created, &wraps);
+            }
         }
     }
 
@@ -275,9 +326,14 @@ impl Engine {
                 author: *author,
                 above: *above,
             });
-            self.persist(records.collect(), InFlight::Other);
+            self.frontier.hold();
+            self.persist(records.collect(), InFlight::Void);
             for (author, seq) in &voided {
                 self.multicast.cut(author, *seq);
+                self.event(Event::Voided {
+                    author: *author,
+                    above: *seq,
+                });
             }
             if self.control.len() < before {
                 // Among the void entries were admissions: fold again without them.
@@ -291,6 +347,6 @@ impl Engine {
             self.is_expelled = true;
             self.event(Event::Expelled);
         }
-        self.schedule_rotation_if_leaked();
+        self.on_recipients_changed();
     }
 }

@@ -1,14 +1,15 @@
 //! Beacons: when they go out and what is in them; and what others' beacons mean here.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::datagrams::Arrival;
 use super::{Config, Destination, Engine, Event, Via};
-use crate::crypto;
+use crate::crypto::{self, SEAL_LEN};
 use crate::error::Rejected;
 use crate::group::presence::Heard;
 use crate::group::{Allowed, Carrier, Presence};
@@ -16,6 +17,8 @@ use crate::id::{AuthorId, NodeId, SenderTag, Seq};
 use crate::multicast::backoff::jitter;
 use crate::time::Timestamp;
 use crate::wire::codec::Writer;
+use crate::wire::frame::pad;
+use crate::wire::header::HEADER_LEN;
 use crate::wire::{Beacon, Frame, Peer};
 
 /// How long nothing is written after a start, unless a peer is heard sooner.
@@ -30,13 +33,19 @@ const HEADS_EVERY: Duration = Duration::from_millis(250);
 /// Above so many members, beacons become rarer, so that their sum stays bounded.
 const FULL_RATE_MEMBERS: u32 = 64;
 /// Heads in one beacon, so that it fits a datagram.
-const HEADS_MAX: usize = 36;
-const TAGS_MAX: usize = 8;
+const HEADS_MAX: usize = 28;
+/// Asks, and answers, in one beacon.
+const TAGS_MAX: usize = 20;
 /// Addresses asked by unicast while multicast does not reach them.
 const CONTACTS_MAX: usize = 64;
 const CONTACT_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Peers told to a newly attached one, so that they fit a datagram.
 const PEERS_MAX: usize = 32;
+/// Unicast beacons to addresses that may be a stranger's are made this long, so that an answer, which
+/// must not be longer, has room.
+const CONTACT_FRAMES_LEN: usize = 256;
+/// Addresses that wait for a challenge; more are challenged when they come again.
+const CHALLENGES_MAX: usize = 64;
 /// A gap of more entries than this is fetched over a stream at once.
 const LAG_FOR_CATCH_UP: u64 = 4096;
 
@@ -44,6 +53,14 @@ struct Contact {
     address: SocketAddr,
     next: Timestamp,
     pause: Duration,
+}
+
+/// What to say to an address that has not proved that it gets datagrams.
+#[derive(Default)]
+struct Challenge {
+    ask: Option<SenderTag>,
+    answer: Option<SenderTag>,
+    room: usize,
 }
 
 pub(super) struct Beacons {
@@ -60,6 +77,7 @@ pub(super) struct Beacons {
     contacts: Vec<Contact>,
     /// Peers that asked by unicast are answered by unicast.
     reply_to: BTreeSet<SocketAddr>,
+    challenges: BTreeMap<SocketAddr, Challenge>,
     path_secret: [u8; 32],
     seen: Vec<(NodeId, Presence)>,
 }
@@ -80,6 +98,7 @@ impl Beacons {
             heads_after: None,
             contacts: Vec::new(),
             reply_to: BTreeSet::new(),
+            challenges: BTreeMap::new(),
             path_secret,
             seen: Vec::new(),
         };
@@ -146,10 +165,11 @@ impl Engine {
 
     pub(super) fn poll_beacons(&mut self) {
         let now = self.now.mono;
-        if now < self.beacons.at || self.is_expelled {
-            if self.is_expelled {
-                self.beacons.at = now + self.beacons.pause_max;
-            }
+        if now < self.beacons.at {
+            return;
+        }
+        if self.is_silent() {
+            self.beacons.at = now + self.beacons.pause_max;
             return;
         }
         self.send_beacons();
@@ -183,12 +203,39 @@ impl Engine {
             let mut writer = Writer::new();
             writer.raw(&frame);
             Frame::Path(self.beacons.path_token(&address)).write(&mut writer);
+            pad(&mut writer, CONTACT_FRAMES_LEN);
             if let Some(datagram) = self.secure.seal(writer.as_slice()) {
                 self.transmit(Destination::Address(address), datagram);
             }
         }
+        self.send_challenges();
         for (address, token) in self.peers.take_attach_requests(self.now.mono) {
             if let Some(datagram) = self.secure.seal(&Frame::Attach(token).to_vec()) {
+                self.transmit(Destination::Address(address), datagram);
+            }
+        }
+    }
+
+    /// Nothing here is longer than what came from the address, which may be forged.
+    fn send_challenges(&mut self) {
+        for (address, challenge) in core::mem::take(&mut self.beacons.challenges) {
+            let mut writer = Writer::new();
+            Frame::Path(self.beacons.path_token(&address)).write(&mut writer);
+            let path_only = writer.clone();
+            let beacon = Beacon {
+                author: Some(self.author),
+                stream_port: self.config.stream_port,
+                asks: challenge.ask.into_iter().collect(),
+                answers: challenge.answer.into_iter().collect(),
+                wall: self.now.wall.0,
+                ..Beacon::default()
+            };
+            if challenge.ask.is_some() || challenge.answer.is_some() {
+                Frame::Beacon(beacon).write(&mut writer);
+            }
+            let fits = |frames: &Writer| frames.len() + HEADER_LEN + SEAL_LEN <= challenge.room;
+            let frames = [writer, path_only].into_iter().find(fits);
+            if let Some(datagram) = frames.and_then(|frames| self.secure.seal(frames.as_slice())) {
                 self.transmit(Destination::Address(address), datagram);
             }
         }
@@ -269,7 +316,7 @@ impl Engine {
         let online: Vec<SocketAddr> = self
             .peers
             .online(now)
-            .map(|(_, peer)| peer.address)
+            .filter_map(|(_, peer)| peer.proved)
             .collect();
         targets.extend(
             online
@@ -292,47 +339,101 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_beacon(
-        &mut self,
-        tag: SenderTag,
-        source: SocketAddr,
-        via: Via,
-        beacon: Beacon,
-    ) -> Result<(), Rejected> {
+    pub(super) fn on_beacon(&mut self, arrival: Arrival, beacon: Beacon) -> Result<(), Rejected> {
+        let Arrival {
+            sender: tag,
+            source,
+            via,
+            ..
+        } = arrival;
         let now = self.now.mono;
         let own = self.secure.tag();
         let heard = self
             .peers
             .on_beacon(now, tag, own, source, via == Via::Multicast, &beacon);
-        if let Heard::Unproven { ask } = heard {
-            if ask {
-                self.beacons.asks.insert(tag);
-                self.reply(via, source);
-            }
-            return Err(Rejected::Unproven);
-        }
         let Some(author) = beacon.author else {
             return Ok(());
         };
-        if beacon.asks.contains(&own) {
+        if let Heard::Unproven { ask } = heard {
+            // What it says others have written was true at some time; that is enough to ask for it.
+            self.learn_heads(author, &beacon);
+            match (ask, via) {
+                (true, Via::Multicast) => {
+                    self.beacons.asks.insert(tag);
+                    self.prompt_beacon();
+                }
+                (true, Via::Unicast) => self.challenge(arrival, Some(tag), None),
+                (false, _) => {}
+            }
+            return Err(Rejected::Unproven);
+        }
+        let is_asked = beacon.asks.contains(&own);
+        if is_asked {
             self.beacons.answers.insert(tag);
-            self.reply(via, source);
+            self.beacons.wants_heads = true;
+            self.prompt_beacon();
+        }
+        let proved = self.peers.get(&author).and_then(|peer| peer.proved);
+        if proved != Some(source) {
+            if heard == Heard::Appeared || via == Via::Unicast {
+                self.challenge(arrival, None, is_asked.then_some(tag));
+            }
         } else if via == Via::Unicast {
             self.beacons.reply_to.insert(source);
         }
         self.meet(heard, author, &beacon);
         self.learn_heads(author, &beacon);
+        self.settle_by(&beacon);
+        self.catch_up_by(author, &beacon);
         self.compare(&beacon);
         self.frontier.mark();
         Ok(())
     }
 
-    fn reply(&mut self, via: Via, source: SocketAddr) {
-        self.beacons.wants_heads = true;
-        if via == Via::Unicast {
-            self.beacons.reply_to.insert(source);
+    fn challenge(&mut self, arrival: Arrival, ask: Option<SenderTag>, answer: Option<SenderTag>) {
+        if self.beacons.challenges.len() < CHALLENGES_MAX {
+            let challenge = Challenge {
+                ask,
+                answer,
+                room: arrival.len,
+            };
+            self.beacons.challenges.insert(arrival.source, challenge);
+            self.prompt_beacon();
         }
+    }
+
+    /// Someone wants to know whether datagrams to the address it sees arrive here.
+    pub(super) fn on_path(&mut self, arrival: Arrival, token: u64) {
+        self.peers.on_path(arrival.sender, token);
+        if let Some(datagram) = self.secure.seal(&Frame::Echo(token).to_vec()) {
+            if datagram.len() <= arrival.len {
+                self.transmit(Destination::Address(arrival.source), datagram);
+            }
+        }
+    }
+
+    pub(super) fn on_echo(&mut self, arrival: Arrival, token: u64) {
+        let Arrival { sender, source, .. } = arrival;
+        if token != self.beacons.path_token(&source) || !self.peers.prove(sender, source) {
+            return;
+        }
+        self.beacons.reply_to.insert(source);
         self.prompt_beacon();
+        let found = self.peers.by_tag(sender);
+        if let Some((node, stream)) =
+            found.and_then(|(_, peer)| Some((peer.node?, peer.stream_address())))
+        {
+            self.remember(node, source, stream);
+        }
+    }
+
+    fn remember(&mut self, node: NodeId, address: SocketAddr, stream: SocketAddr) {
+        self.event(Event::Contact {
+            node,
+            address,
+            stream,
+        });
+        self.beacons.add_contact(address, self.now.mono);
     }
 
     /// Notes who is behind an author, and where.
@@ -341,66 +442,77 @@ impl Engine {
         let wall = self.now.wall;
         let offset =
             i64::try_from(i128::from(beacon.wall) - i128::from(wall.0)).unwrap_or(i64::MAX);
-        let mut is_new = heard == Heard::Appeared;
-        let mut contact = None;
-        if let Some((_, peer)) = self.peers.iter_mut().find(|(known, _)| **known == author) {
-            is_new |= peer.node.is_none() && node.is_some();
+        let mut learned = None;
+        if let Some(peer) = self.peers.get_mut(&author) {
+            if peer.node.is_none() && node.is_some() {
+                learned = Some((peer.proved, peer.stream_address()));
+            }
             (peer.node, peer.wall_offset) = (node, offset);
-            contact = Some((peer.address, peer.stream_address()));
         }
-        if !is_new {
-            return;
-        }
-        if let (Some(node), Some((address, stream))) = (node, contact) {
-            self.event(Event::Contact {
-                node,
-                address,
-                stream,
-            });
-            self.beacons.add_contact(address, self.now.mono);
+        if let (Some((Some(address), stream)), Some(node)) = (learned, node) {
+            self.remember(node, address, stream);
         }
         if heard == Heard::Appeared {
             self.beacons.wants_heads = true;
             self.prompt_beacon();
         }
-        self.event(Event::MembersChanged);
+        if heard == Heard::Appeared || learned.is_some() {
+            self.event(Event::MembersChanged);
+        }
     }
 
+    /// The greatest number of entries that a beacon shows to be missing, of authors that are here and of
+    /// those that are not.
     fn learn_heads(&mut self, author: AuthorId, beacon: &Beacon) {
         let now = self.now.mono;
         let members = self.members_for_backoff();
-        let mut is_far_behind = false;
         for (known, seq) in beacon.heads.iter().chain([&(author, beacon.head)]) {
             let accepted = self.logs.accepted(known);
             if *known == self.author {
-                if *seq > accepted {
+                if *seq > accepted && !self.is_expelled {
                     self.event(Event::Amnesia);
                 }
                 continue;
             }
-            let allowed = self
-                .logs
-                .node_of(known)
-                .map(|node| self.membership.allowed(&node, known));
-            let seq = match allowed {
-                Some(Allowed::UpTo(cut)) => cut.min(*seq),
-                Some(Allowed::All | Allowed::NotYet) | None => *seq,
-            };
-            if self.logs.is_frozen(known) || seq <= accepted {
-                continue;
+            let seq = self.countable(known, *seq);
+            if seq > accepted && !self.logs.is_frozen(known) {
+                self.multicast
+                    .announce(now, known, seq, accepted, members, &mut self.rng);
             }
-            let lag = self
-                .multicast
-                .announce(now, known, seq, accepted, members, &mut self.rng);
-            let is_author_here = self.peers.presence(now, known) < Presence::Down;
-            is_far_behind |= lag > LAG_FOR_CATCH_UP || (lag > 0 && !is_author_here);
         }
-        if is_far_behind {
+    }
+
+    /// How much of what an author is said to have written counts.
+    fn countable(&self, author: &AuthorId, seq: Seq) -> Seq {
+        let node = self.logs.node_of(author);
+        match node.map(|node| self.membership.allowed(&node, author)) {
+            Some(Allowed::UpTo(cut)) => cut.min(seq),
+            Some(Allowed::All | Allowed::NotYet) | None => seq,
+        }
+    }
+
+    /// What is far behind, or written by someone who is not here to repair it, comes over a stream.
+    fn catch_up_by(&mut self, author: AuthorId, beacon: &Beacon) {
+        let now = self.now.mono;
+        let is_wanted = beacon
+            .heads
+            .iter()
+            .chain([&(author, beacon.head)])
+            .any(|(known, seq)| {
+                let seq = self.countable(known, *seq);
+                let lag = seq.0.saturating_sub(self.logs.accepted(known).0);
+                let is_author_here = self.peers.presence(now, known) < Presence::Down;
+                let counts = *known != self.author && !self.logs.is_frozen(known);
+                counts && (lag > LAG_FOR_CATCH_UP || (lag > 0 && !is_author_here))
+            });
+        if is_wanted {
             self.want_catch_up();
         }
-        let is_level = beacon.digest == self.logs.digest();
-        if is_level || !beacon.heads.is_empty() {
-            // A peer told what it knows of this author: nothing was forgotten.
+    }
+
+    /// A peer told what it knows of this author: nothing was forgotten.
+    fn settle_by(&mut self, beacon: &Beacon) {
+        if beacon.digest == self.logs.digest() || !beacon.heads.is_empty() {
             self.settle_at = None;
         }
     }
@@ -428,7 +540,7 @@ impl Engine {
             let online = self
                 .peers
                 .online(self.now.mono)
-                .map(|(_, peer)| peer.address);
+                .filter_map(|(_, peer)| peer.proved);
             let others = online
                 .filter(|address| *address != source)
                 .take(PEERS_MAX)

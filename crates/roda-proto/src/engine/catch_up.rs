@@ -5,9 +5,11 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::budget::Budget;
 use super::{Destination, Engine, Event};
 use crate::error::Rejected;
 use crate::group::presence::Peer;
+use crate::id::EpochTag;
 use crate::time::Timestamp;
 use crate::wire::join::{Offer, Probe};
 
@@ -38,10 +40,9 @@ pub(super) struct CatchUps {
     failures: u32,
     /// Nonce of the probe that waits for an offer.
     probe: Option<[u8; 8]>,
-    probe_wanted: bool,
+    probe_wanted: Option<EpochTag>,
     probe_not_before: Timestamp,
-    offers_second: u64,
-    offers: u32,
+    offers: Option<Budget>,
 }
 
 impl CatchUps {
@@ -50,7 +51,7 @@ impl CatchUps {
             State::Idle => self.wanted.then_some(self.not_before),
             State::Running { since } => Some(since + RUN_MAX),
         };
-        let probe = self.probe_wanted.then_some(self.probe_not_before);
+        let probe = self.probe_wanted.map(|_epoch| self.probe_not_before);
         catch_up.into_iter().chain(probe).min()
     }
 }
@@ -61,8 +62,10 @@ impl Engine {
     }
 
     /// Datagrams under an unknown key: perhaps this node missed a key change.
-    pub(super) fn want_probe(&mut self) {
-        self.catch_ups.probe_wanted = !self.is_expelled;
+    pub(super) fn want_probe(&mut self, epoch: EpochTag) {
+        if !self.is_expelled {
+            self.catch_ups.probe_wanted = Some(epoch);
+        }
     }
 
     pub(super) fn poll_catch_ups(&mut self) {
@@ -72,13 +75,13 @@ impl Engine {
                 self.on_catch_up_ended(false);
             }
         }
-        if self.catch_ups.probe_wanted && self.catch_ups.probe_not_before <= now {
-            self.catch_ups.probe_wanted = false;
+        let is_due = self.catch_ups.probe_not_before <= now;
+        if let Some(epoch) = self.catch_ups.probe_wanted.take_if(|_epoch| is_due) {
             self.back_off_probe();
             let mut nonce = [0; 8];
             self.rng.fill_bytes(&mut nonce);
             self.catch_ups.probe = Some(nonce);
-            let datagram = Probe::by_member(self.group_tag, nonce).encode();
+            let datagram = Probe::by_member(self.group_tag, nonce, epoch).encode();
             let contacts: alloc::vec::Vec<SocketAddr> =
                 self.config.contacts.iter().take(8).copied().collect();
             for address in contacts {
@@ -170,14 +173,19 @@ impl Engine {
         if Some(probe.nonce) == self.catch_ups.probe {
             return Ok(());
         }
-        let second = self.now.mono.as_micros() / 1_000_000;
-        if second != self.catch_ups.offers_second {
-            (self.catch_ups.offers_second, self.catch_ups.offers) = (second, 0);
+        // Another one that has only old keys is no help.
+        if probe.is_by_member() && !self.is_current_epoch(probe.epoch) {
+            return Err(Rejected::UnknownEpoch);
         }
-        if self.catch_ups.offers >= OFFERS_PER_SECOND {
+        let now = self.now.mono;
+        if !self
+            .catch_ups
+            .offers
+            .get_or_insert(Budget::new(OFFERS_PER_SECOND))
+            .take(now)
+        {
             return Err(Rejected::Full);
         }
-        self.catch_ups.offers += 1;
         let offer = Offer {
             group_tag: self.group_tag,
             nonce: probe.nonce,

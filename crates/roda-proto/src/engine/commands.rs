@@ -30,6 +30,7 @@ impl Engine {
         match command {
             Command::Append { topic, bodies } => self.append(id, topic, bodies),
             Command::Found { salt, name, nick } => {
+                self.is_founding = true;
                 let profile = self.profile(nick);
                 self.write(id, vec![Control::Found { salt, name }, profile], Vec::new());
                 Ok(())

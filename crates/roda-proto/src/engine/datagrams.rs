@@ -9,7 +9,17 @@ use crate::id::{SenderTag, Seq};
 use crate::multicast::inbound::Progress;
 use crate::multicast::{Outgoing, nack_frame};
 use crate::wire::join::{Offer, Probe};
-use crate::wire::{Fragment, Frame, Nack};
+use crate::wire::{Fragment, Frame, Header, Nack};
+
+/// Where a frame came from.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) sender: SenderTag,
+    pub(super) source: SocketAddr,
+    pub(super) via: Via,
+    /// Length of the datagram: an answer to an address that is not proved is no longer.
+    pub(super) len: usize,
+}
 
 impl Engine {
     pub(super) fn on_datagram(
@@ -26,12 +36,14 @@ impl Engine {
             return self.on_offer(source, &offer);
         }
         let now = self.now.mono;
+        let len = payload.len();
+        let epoch = Header::parse(payload).ok().map(|header| header.epoch);
         let opened = match self.secure.open(now, payload) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(()),
             Err(reason) => {
-                if reason == Rejected::UnknownEpoch {
-                    self.want_probe();
+                if let (Rejected::UnknownEpoch, Some(epoch)) = (reason, epoch) {
+                    self.want_probe(epoch);
                 }
                 return Err(reason);
             }
@@ -43,36 +55,37 @@ impl Engine {
         }
         self.peers
             .on_datagram(now, opened.sender, via == Via::Multicast);
+        let arrival = Arrival {
+            sender: opened.sender,
+            source,
+            via,
+            len,
+        };
         let mut result = Ok(());
         for frame in frames {
             // One bad frame does not undo the others; the first reason is reported.
-            result = result.and(self.on_frame(opened.sender, source, via, frame));
+            result = result.and(self.on_frame(arrival, frame));
         }
         result
     }
 
-    fn on_frame(
-        &mut self,
-        sender: SenderTag,
-        source: SocketAddr,
-        via: Via,
-        frame: Frame<'_>,
-    ) -> Result<(), Rejected> {
+    fn on_frame(&mut self, arrival: Arrival, frame: Frame<'_>) -> Result<(), Rejected> {
+        let Arrival { sender, source, .. } = arrival;
         // Entries prove themselves; everything else counts only from a sender known to live now.
         let is_proven = self.peers.is_proven(sender);
         match frame {
             Frame::Fragment(fragment) => self.on_fragment(&fragment),
-            Frame::Beacon(beacon) => self.on_beacon(sender, source, via, beacon),
+            Frame::Beacon(beacon) => self.on_beacon(arrival, beacon),
             Frame::Path(token) => {
-                // Sent along with a beacon, which says itself if the sender is not proven.
-                self.peers.on_path(sender, token);
+                self.on_path(arrival, token);
                 Ok(())
             }
-            Frame::Nack(_) | Frame::Attach(_) | Frame::Peers(_) | Frame::Bye(_) if !is_proven => {
+            Frame::Nack(nack) => self.on_nack(&nack, is_proven),
+            Frame::Echo(_) | Frame::Attach(_) | Frame::Peers(_) | Frame::Bye(_) if !is_proven => {
                 Err(Rejected::Unproven)
             }
-            Frame::Nack(nack) => {
-                self.on_nack(&nack);
+            Frame::Echo(token) => {
+                self.on_echo(arrival, token);
                 Ok(())
             }
             Frame::Attach(token) => {
@@ -132,13 +145,19 @@ impl Engine {
         result
     }
 
-    fn on_nack(&mut self, nack: &Nack) {
-        self.counters.nacks_received += 1;
+    /// A request by a sender that is not proven to live now may be a replay: it is answered within a
+    /// budget, because in a large group the proofs take their time.
+    fn on_nack(&mut self, nack: &Nack, is_proven: bool) -> Result<(), Rejected> {
         let now = self.now.mono;
+        if !is_proven && !self.unproven_nacks.take(now) {
+            return Err(Rejected::Unproven);
+        }
+        self.counters.nacks_received += 1;
         let is_author_here = self.peers.presence(now, &nack.author) < Presence::Down;
         let members = self.members_for_backoff();
         self.multicast
             .on_nack(now, nack, is_author_here, members, &mut self.rng);
+        Ok(())
     }
 
     pub(super) fn poll_multicast(&mut self) {

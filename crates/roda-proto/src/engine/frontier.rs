@@ -7,7 +7,11 @@
 
 use core::time::Duration;
 
-use super::{Engine, Event};
+use alloc::vec;
+
+use super::{Engine, Event, InFlight};
+use crate::id::{AuthorId, Seq};
+use crate::record::Record;
 use crate::time::{Hlc, Timestamp};
 
 const RECOMPUTE_EVERY: Duration = Duration::from_millis(5);
@@ -18,6 +22,10 @@ pub(super) struct Frontier {
     reserved: Hlc,
     /// Greatest durable clock.
     promise: Hlc,
+    /// Greatest clock that was too far ahead to follow.
+    put_off: Hlc,
+    /// Voids on their way to the disk: until then the store shows what does not count.
+    held: u32,
     own: Hlc,
     stable: Hlc,
     dirty: bool,
@@ -29,6 +37,8 @@ impl Frontier {
         Self {
             reserved: promise,
             promise,
+            put_off: Hlc::ZERO,
+            held: 0,
             own: Hlc::ZERO,
             stable: Hlc::ZERO,
             dirty: true,
@@ -49,8 +59,21 @@ impl Frontier {
         self.reserved = self.reserved.max(clock);
     }
 
+    /// `clock` is too far ahead now; time, or a corrected clock, will tell.
+    pub(super) fn put_off(&mut self, clock: Hlc) {
+        self.put_off = self.put_off.max(clock);
+    }
+
     pub(super) const fn mark(&mut self) {
         self.dirty = true;
+    }
+
+    pub(super) const fn hold(&mut self) {
+        self.held += 1;
+    }
+
+    pub(super) const fn release(&mut self) {
+        self.held -= 1;
     }
 
     pub(super) const fn own(&self) -> Hlc {
@@ -71,7 +94,7 @@ impl Engine {
     /// what was sent (or, for itself, to what is durable).
     pub(super) fn promise(&self, to_others: bool) -> Hlc {
         let in_flight = self.in_flight.iter().find_map(|(_, write)| match write {
-            super::InFlight::Own { batch, .. } => Some(batch.hlc_first),
+            InFlight::Own { batch, .. } => Some(batch.hlc_first),
             _other => None,
         });
         let unsent = if to_others {
@@ -93,7 +116,16 @@ impl Engine {
         let members = u32::try_from(self.membership.count()).unwrap_or(u32::MAX);
         self.frontier.dirty = false;
         self.frontier.not_before = now + RECOMPUTE_EVERY.max(RECOMPUTE_PER_MEMBER * members);
+        self.follow_put_off();
         self.check_claims();
+        // What a former member wrote and counts has to be here as well.
+        let lacks = |(author, cut): (&AuthorId, &Seq)| {
+            self.logs.durable(author) < *cut && !self.logs.is_frozen(author)
+        };
+        let lacks_former = self.membership.cuts().any(lacks);
+        if lacks_former || self.frontier.held > 0 {
+            return;
+        }
         let promise = self.promise(false);
         let others = self
             .membership
@@ -123,6 +155,19 @@ impl Engine {
         {
             self.frontier.stable = stable;
             self.event(Event::Stable(stable));
+        }
+    }
+
+    /// Follows a clock that was too far ahead when it was seen, if it is not any more.
+    fn follow_put_off(&mut self) {
+        let clock = self.frontier.put_off;
+        let wall = self.judging_wall();
+        if clock > Hlc::ZERO && self.clock.observe(clock, wall).is_ok() {
+            self.frontier.put_off = Hlc::ZERO;
+            let clock = self.clock.last();
+            if self.frontier.reserve(clock) {
+                self.persist(vec![Record::Clock(clock)], InFlight::Clock(clock));
+            }
         }
     }
 

@@ -117,8 +117,16 @@ impl Engine {
                 self.persist(vec![Record::Epoch(record.clone())], InFlight::Epoch(record));
             }
             // In another part of many wraps, or admitted while the key was made.
-            None => self.want_probe(),
+            None => self.want_probe(epoch),
         }
+    }
+
+    pub(super) fn is_current_epoch(&self, tag: EpochTag) -> bool {
+        self.secure
+            .epochs()
+            .take(1)
+            .chain(self.keys.pending())
+            .any(|epoch| epoch.tag == tag)
     }
 
     fn knows_epoch(&self, tag: EpochTag) -> bool {
@@ -131,7 +139,11 @@ impl Engine {
     /// Keys came over a stream from a member.
     pub(super) fn on_keys(&mut self, epochs: Vec<EpochRecord>) {
         for epoch in epochs {
-            if crypto::epoch_tag(&epoch.secret) == epoch.tag && !self.knows_epoch(epoch.tag) {
+            let is_true = crypto::epoch_tag(&epoch.secret) == epoch.tag;
+            // A peer that is behind would bring back keys that were forgotten for good.
+            let current = self.secure.epochs().next();
+            let is_newer = current.is_none_or(|current| epoch.created >= current.created);
+            if is_true && is_newer && !self.knows_epoch(epoch.tag) {
                 self.persist(vec![Record::Epoch(epoch.clone())], InFlight::Epoch(epoch));
             }
         }
@@ -140,12 +152,34 @@ impl Engine {
     pub(super) fn on_epoch_durable(&mut self, epoch: EpochRecord) {
         let before = self.secure.epochs().next().map(|epoch| epoch.tag);
         self.secure.add_epoch(epoch, self.now.mono);
+        self.choose_epoch(before);
+    }
+
+    /// Sends under the newest key that nobody has who does not belong.
+    fn choose_epoch(&mut self, before: Option<EpochTag>) {
+        let membership = &self.membership;
+        self.secure
+            .rank(|tag| membership.is_leaked(tag), self.now.mono);
         let after = self.secure.epochs().next().map(|epoch| epoch.tag);
         if let (true, Some(tag)) = (before != after, after) {
             self.event(Event::EpochChanged(tag));
             self.prompt_beacon();
         }
         self.schedule_rotation_if_leaked();
+    }
+
+    /// Members have changed: so may have the keys that may be used.
+    pub(super) fn on_recipients_changed(&mut self) {
+        let before = self.secure.epochs().next().map(|epoch| epoch.tag);
+        self.choose_epoch(before);
+    }
+
+    /// Whether everyone who has the key in use belongs. Until then only control entries are written.
+    pub(super) fn is_sending_safe(&self) -> bool {
+        self.secure
+            .epochs()
+            .next()
+            .is_none_or(|epoch| !self.membership.is_leaked(epoch.tag))
     }
 
     /// Plans a new key if someone who does not belong any more has the one in use.

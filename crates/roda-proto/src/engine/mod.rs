@@ -6,6 +6,7 @@
 mod api;
 mod batches;
 mod beacons;
+mod budget;
 mod catch_up;
 mod commands;
 mod datagrams;
@@ -40,9 +41,13 @@ use crate::time::{Hlc, Now, Timestamp};
 use crate::wire::join::group_tag;
 
 use beacons::Beacons;
+use budget::Budget;
 use catch_up::CatchUps;
 use frontier::Frontier;
 use keys::Keys;
+
+/// Requests of senders not proven to live now that are answered.
+const UNPROVEN_NACKS_PER_SECOND: u32 = 20;
 
 /// A write that the driver has not confirmed yet.
 enum InFlight {
@@ -56,6 +61,8 @@ enum InFlight {
         clock: Hlc,
     },
     Epoch(EpochRecord),
+    Clock(Hlc),
+    Void,
     Other,
 }
 
@@ -85,10 +92,13 @@ pub struct Engine {
     in_flight: VecDeque<(WriteId, InFlight)>,
     next_write: u64,
     own_in_flight: usize,
+    unproven_nacks: Budget,
     /// Nothing is written before the peers had a chance to say that they know more of this author.
     settle_at: Option<Timestamp>,
     has_refused_busy: bool,
     is_expelled: bool,
+    /// Told to found the group: the founding entry is written without a membership.
+    is_founding: bool,
     /// Leaving: nothing may follow that entry.
     is_leaving: bool,
     /// Members whose removal is on its way to the disk: nothing more of them is taken.
@@ -149,7 +159,9 @@ impl Engine {
             next_write: 0,
             own_in_flight: 0,
             settle_at: has_company.then(|| now.mono + beacons::SETTLE),
+            unproven_nacks: Budget::new(UNPROVEN_NACKS_PER_SECOND),
             has_refused_busy: false,
+            is_founding: false,
             is_leaving: false,
             removing: Vec::new(),
             admitting: Vec::new(),
@@ -192,7 +204,7 @@ impl Engine {
                 self.on_keys(epochs);
                 Ok(())
             }
-            Input::CatchUpEnded { complete, .. } => {
+            Input::CatchUpEnded { complete } => {
                 self.on_catch_up_ended(complete);
                 Ok(())
             }
@@ -275,6 +287,11 @@ impl Engine {
             self.transmit(Destination::Address(address), datagram.clone());
         }
         self.transmit(Destination::Group, datagram);
+    }
+
+    /// Removed nodes are silent. One that left still tells so, until it is stopped.
+    fn is_silent(&self) -> bool {
+        self.is_expelled && !self.membership.has_left(&self.node)
     }
 
     fn members_for_backoff(&self) -> usize {
@@ -373,10 +390,13 @@ impl Engine {
     /// Group keys a member may be given over a stream: the newest first.
     #[must_use]
     pub fn epoch_keys(&self) -> Vec<EpochRecord> {
+        // A key whose entries are not here yet may come with a removal that is not here either.
+        let is_accounted = |epoch: &&EpochRecord| self.membership.accounts_for(epoch);
+        let current = self.secure.epochs().take(1).filter(is_accounted);
         self.keys
             .pending()
             .into_iter()
-            .chain(self.secure.epochs().take(1))
+            .chain(current)
             .cloned()
             .collect()
     }

@@ -236,18 +236,12 @@ impl Net {
     fn catch_up(&mut self, index: usize, server: usize) {
         let keys = self.hosts[server].engine.epoch_keys();
         let batches = self.hosts[server].disk.batches.clone();
-        let peer = self.hosts[server].engine.node();
+
         let _never_refused = self.input(index, Input::Keys(keys));
         for batch in batches {
             let _duplicate = self.input(index, Input::Batch(batch.bytes()));
         }
-        let _never_refused = self.input(
-            index,
-            Input::CatchUpEnded {
-                peer,
-                complete: true,
-            },
-        );
+        let _never_refused = self.input(index, Input::CatchUpEnded { complete: true });
     }
 
     fn restart(&mut self, index: usize) {

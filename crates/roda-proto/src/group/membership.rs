@@ -4,11 +4,12 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::crypto::WRAP_KEY_LEN;
+use crate::crypto::{self, WRAP_KEY_LEN};
 use crate::group::control::{Control, EntryId, founding_group_id};
 use crate::group::{InviteId, MEMBERS_MAX};
 use crate::id::{AuthorId, EpochTag, GroupId, NodeId, Seq};
 use crate::log::{Batch, EntryKind};
+use crate::record::EpochRecord;
 use crate::stream::Refusal;
 use crate::time::{Hlc, WallTime};
 
@@ -26,6 +27,7 @@ pub struct Member {
     /// Name for people, and the clock at which it was said.
     nick: (Hlc, String),
     cuts: BTreeMap<AuthorId, Seq>,
+    has_left: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -136,7 +138,8 @@ impl Membership {
                 cuts,
             } => self.end(*node, admissions, cuts),
             Control::Leave { admissions } => {
-                self.end(batch.node, admissions, &[(id.author, id.seq)])
+                self.end(batch.node, admissions, &[(id.author, id.seq)]);
+                self.members.entry(batch.node).or_default().has_left = true;
             }
             Control::Rotate { epoch, wraps, .. } => {
                 let nodes = wraps.iter().map(|wrap| wrap.node).chain([batch.node]);
@@ -217,6 +220,31 @@ impl Membership {
     /// All members of now.
     pub fn active(&self) -> impl Iterator<Item = (&NodeId, &Member)> {
         self.members.iter().filter(|(_, member)| member.is_active())
+    }
+
+    /// Whether a node left by itself.
+    #[must_use]
+    pub fn has_left(&self, node: &NodeId) -> bool {
+        self.is_expelled(node) && self.members.get(node).is_some_and(|member| member.has_left)
+    }
+
+    /// Whether the entries that spread a key are known here; the founding key has none.
+    #[must_use]
+    pub fn accounts_for(&self, epoch: &EpochRecord) -> bool {
+        epoch.created == Hlc::ZERO || self.recipients.contains_key(&epoch.tag)
+    }
+
+    /// How far the logs of former members count.
+    pub fn cuts(&self) -> impl Iterator<Item = (&AuthorId, &Seq)> {
+        self.members.values().flat_map(|member| &member.cuts)
+    }
+
+    /// The node that an author belongs to, if it is or was a member.
+    #[must_use]
+    pub fn node_behind(&self, author: &AuthorId) -> Option<&NodeId> {
+        self.members
+            .keys()
+            .find(|node| crypto::is_author_of(author, node))
     }
 
     /// Number of members.

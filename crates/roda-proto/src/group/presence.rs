@@ -30,8 +30,10 @@ pub struct Peer {
     pub tag: SenderTag,
     /// The node behind the author, once its first entry is here.
     pub node: Option<NodeId>,
-    /// Where its datagrams come from.
+    /// Where its datagrams seem to come from.
     pub address: SocketAddr,
+    /// Where it has proved that it gets datagrams.
+    pub proved: Option<SocketAddr>,
     /// TCP port of its stream.
     pub stream_port: u16,
     /// Its last beacon.
@@ -125,6 +127,11 @@ impl Peers {
         self.peers.get(author)
     }
 
+    /// The same, to be told more.
+    pub fn get_mut(&mut self, author: &AuthorId) -> Option<&mut Peer> {
+        self.peers.get_mut(author)
+    }
+
     /// All peers, down ones included.
     pub fn iter(&self) -> impl Iterator<Item = (&AuthorId, &Peer)> {
         self.peers.iter()
@@ -183,6 +190,7 @@ impl Peers {
             tag,
             node: None,
             address: source,
+            proved: None,
             stream_port: beacon.stream_port,
             beacon: beacon.clone(),
             first_heard: now,
@@ -197,12 +205,8 @@ impl Peers {
             wall_offset: 0,
         });
         if !known {
-            (
-                peer.tag,
-                peer.down,
-                peer.first_heard,
-                peer.heard_by_multicast,
-            ) = (tag, false, now, None);
+            (peer.tag, peer.down, peer.first_heard) = (tag, false, now);
+            (peer.heard_by_multicast, peer.proved) = (None, None);
         }
         peer.heard = now;
         if by_multicast {
@@ -269,6 +273,15 @@ impl Peers {
         }
     }
 
+    /// A peer gets datagrams at this address; returns whether that is news.
+    pub fn prove(&mut self, tag: SenderTag, source: SocketAddr) -> bool {
+        let peer = self
+            .by_tag
+            .get(&tag)
+            .and_then(|author| self.peers.get_mut(author));
+        peer.is_some_and(|peer| peer.proved.replace(source) != Some(source))
+    }
+
     /// A peer wants group datagrams at its address; returns whether it was not attached before.
     pub fn attach(&mut self, now: Timestamp, tag: SenderTag, source: SocketAddr) -> bool {
         let attached = self.attached(now).count();
@@ -283,7 +296,7 @@ impl Peers {
         if is_new && attached >= ATTACHED_MAX {
             return false;
         }
-        peer.address = source;
+        peer.proved = Some(source);
         peer.attached_until = Some(now + ATTACH_FOR);
         is_new
     }
@@ -292,7 +305,10 @@ impl Peers {
     pub fn attached(&self, now: Timestamp) -> impl Iterator<Item = SocketAddr> {
         let holds =
             move |peer: &&Peer| !peer.down && peer.attached_until.is_some_and(|until| until > now);
-        self.peers.values().filter(holds).map(|peer| peer.address)
+        self.peers
+            .values()
+            .filter(holds)
+            .filter_map(|peer| peer.proved)
     }
 
     /// Peers that are to be asked now to send by unicast: heard, but not by multicast.
@@ -305,11 +321,15 @@ impl Peers {
             let due = peer
                 .attach_sent
                 .is_none_or(|at| now.since(at) >= ATTACH_EVERY);
-            if let (Some(path), true, true, Carrier::Unicast) =
-                (peer.path, settled, due, peer.carrier(now, lost_after))
-            {
+            if let (Some(path), Some(address), true, true, Carrier::Unicast) = (
+                peer.path,
+                peer.proved,
+                settled,
+                due,
+                peer.carrier(now, lost_after),
+            ) {
                 peer.attach_sent = Some(now);
-                requests.push((peer.address, path));
+                requests.push((address, path));
             }
         }
         requests
@@ -368,21 +388,22 @@ impl Peers {
     #[must_use]
     pub fn is_heard_by_multicast(&self, now: Timestamp, address: &SocketAddr) -> bool {
         self.peers.values().any(|peer| {
-            peer.address == *address
+            peer.proved == Some(*address)
                 && !peer.down
                 && peer.carrier(now, self.beacon_interval * 3) == Carrier::Multicast
         })
     }
 
-    /// The wall clock that the middle one of this node and its peers shows, as an offset in milliseconds.
+    /// The middle wall clock of this node and its peers, as offsets to this node's in milliseconds: the
+    /// lower and the upper one, if their number is even.
     #[must_use]
-    pub fn median_wall_offset(&self, now: Timestamp) -> i64 {
+    pub fn median_wall_offsets(&self, now: Timestamp) -> (i64, i64) {
         let mut offsets: Vec<i64> = self
             .online(now)
             .map(|(_, peer)| peer.wall_offset)
             .chain([0])
             .collect();
         offsets.sort_unstable();
-        offsets[(offsets.len() - 1) / 2]
+        (offsets[(offsets.len() - 1) / 2], offsets[offsets.len() / 2])
     }
 }

@@ -206,12 +206,11 @@ impl Logs {
 
     fn is_satisfied(&self, author: &AuthorId, seq: Seq, membership: &Membership) -> bool {
         // What was cut off or forked will never come; waiting for it would stop everyone.
-        let Some(log) = self.authors.get(author) else {
-            return false;
-        };
-        log.accepted >= seq
-            || log.frozen
-            || matches!(membership.allowed(&log.node, author), Allowed::UpTo(cut) if cut < seq)
+        let is_cut = |node: &NodeId| matches!(membership.allowed(node, author), Allowed::UpTo(cut) if cut < seq);
+        match self.authors.get(author) {
+            Some(log) => log.accepted >= seq || log.frozen || is_cut(&log.node),
+            None => membership.node_behind(author).is_some_and(is_cut),
+        }
     }
 
     fn wait(&mut self, batch: &Arc<Batch>) -> Result<Verdict, Rejected> {

@@ -94,6 +94,14 @@ impl Outbox {
         }
     }
 
+    /// Whether the next entry changes the group.
+    #[must_use]
+    pub fn is_control_next(&self) -> bool {
+        self.drafts
+            .front()
+            .is_some_and(|draft| draft.kind == EntryKind::Control)
+    }
+
     /// Commands that wait.
     #[must_use]
     pub fn commands(&self) -> Vec<CommandId> {
@@ -117,14 +125,18 @@ impl Outbox {
         (head, prev): (Seq, Hash),
         deps: &[(AuthorId, Seq)],
         (clock, wall): (&mut Clock, WallTime),
+        control_only: bool,
     ) -> Sealed {
         let mut builder = BatchBuilder::new(head.next());
         let (mut finished, mut records) = (Vec::new(), Vec::new());
+        let may_include = |kind| !control_only || kind == EntryKind::Control;
         while let Some(draft) = self.drafts.front_mut() {
             let Some(body) = draft.bodies.front() else {
                 break;
             };
-            if !builder.fits(draft.topic.as_ref(), body.len(), deps.len()) {
+            if !builder.fits(draft.topic.as_ref(), body.len(), deps.len())
+                || !may_include(draft.kind)
+            {
                 break;
             }
             let hlc = clock.tick(wall);
@@ -144,6 +156,10 @@ impl Outbox {
                     });
                 }
                 self.drafts.pop_front();
+                if !records.is_empty() {
+                    // What follows belongs under the new key, so it must not share this batch.
+                    break;
+                }
             }
         }
         Sealed {

@@ -34,6 +34,7 @@ struct Epoch {
     record: EpochRecord,
     rank: (crate::time::Hlc, Hash),
     superseded_at: Option<Timestamp>,
+    is_leaked: bool,
 }
 
 struct Sender {
@@ -99,13 +100,31 @@ impl Secure {
             record,
             rank,
             superseded_at: None,
+            is_leaked: false,
         });
-        self.epochs.sort_by(|a, b| b.rank.cmp(&a.rank));
+        self.sort(now);
         self.epochs.truncate(EPOCHS_MAX);
-        for epoch in self.epochs.iter_mut().skip(1) {
-            epoch.superseded_at.get_or_insert(now);
-        }
         true
+    }
+
+    /// Ranks keys that someone has who does not belong below all others.
+    pub fn rank(&mut self, is_leaked: impl Fn(EpochTag) -> bool, now: Timestamp) {
+        for epoch in &mut self.epochs {
+            epoch.is_leaked = is_leaked(epoch.record.tag);
+        }
+        self.sort(now);
+    }
+
+    fn sort(&mut self, now: Timestamp) {
+        self.epochs
+            .sort_by(|a, b| (!b.is_leaked, b.rank).cmp(&(!a.is_leaked, a.rank)));
+        for (position, epoch) in self.epochs.iter_mut().enumerate() {
+            if position == 0 {
+                epoch.superseded_at = None;
+            } else {
+                epoch.superseded_at.get_or_insert(now);
+            }
+        }
     }
 
     /// Forgets keys that were replaced long enough ago; returns their tags.

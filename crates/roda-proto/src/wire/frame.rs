@@ -21,6 +21,8 @@ pub const FRAGMENT_DATA_LEN: usize = 1120;
 /// Most fragments of a batch; one bit each fits a word.
 pub const FRAGMENTS_MAX: usize = crate::log::BATCH_LEN_MAX.div_ceil(FRAGMENT_DATA_LEN);
 const _: () = assert!(FRAGMENTS_MAX <= 64);
+/// Type of frames that say nothing and only make a datagram longer.
+const PADDING: u8 = 0;
 /// Bytes before a frame's body.
 pub const FRAME_HEADER_LEN: usize = 3;
 
@@ -31,6 +33,7 @@ const PATH: u8 = 4;
 const ATTACH: u8 = 5;
 const PEERS: u8 = 6;
 const BYE: u8 = 7;
+const ECHO: u8 = 8;
 
 /// One item of a sealed datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +44,12 @@ pub enum Frame<'a> {
     Nack(Nack),
     /// "I am here; this is what I have."
     Beacon(Beacon),
-    /// "If you get this at that address, echo it in [`Frame::Attach`]."
+    /// "If you get this at that address, send it back in [`Frame::Echo`]."
     Path(u64),
     /// "Your multicast does not reach me: send to this address too", with the token of a [`Frame::Path`].
     Attach(u64),
+    /// "I do": the token of a [`Frame::Path`], from the address to which it was sent.
+    Echo(u64),
     /// Where other members are.
     Peers(Vec<Peer>),
     /// "I stop now."
@@ -189,6 +194,7 @@ impl<'a> Frame<'a> {
             ATTACH => Self::Attach(stream::decode(body)?),
             PEERS => Self::Peers(stream::decode(body)?),
             BYE => Self::Bye(stream::decode(body)?),
+            ECHO => Self::Echo(stream::decode(body)?),
             _newer => return Ok(None),
         }))
     }
@@ -201,6 +207,7 @@ impl<'a> Frame<'a> {
             Self::Beacon(beacon) => write_cbor(writer, BEACON, beacon),
             Self::Path(token) => write_cbor(writer, PATH, token),
             Self::Attach(token) => write_cbor(writer, ATTACH, token),
+            Self::Echo(token) => write_cbor(writer, ECHO, token),
             Self::Peers(peers) => write_cbor(writer, PEERS, peers),
             Self::Bye(author) => write_cbor(writer, BYE, author),
         }
@@ -212,6 +219,20 @@ impl<'a> Frame<'a> {
         let mut writer = Writer::new();
         self.write(&mut writer);
         writer.into_vec()
+    }
+}
+
+/// Appends a frame that says nothing, so that `writer` holds `len` bytes, or a few more.
+///
+/// # Panics
+/// If `len` is beyond the size of a frame; datagrams are far below it.
+pub fn pad(writer: &mut Writer, len: usize) {
+    let missing = len.saturating_sub(writer.len());
+    if missing > 0 {
+        let body = missing.saturating_sub(FRAME_HEADER_LEN);
+        writer.u8(PADDING);
+        writer.u16(u16::try_from(body).expect("datagrams are bounded far below 64 KiB"));
+        (0..body).for_each(|_| writer.u8(0));
     }
 }
 
@@ -317,6 +338,7 @@ mod tests {
         round_trip(&Frame::Beacon(beacon));
         round_trip(&Frame::Path(77));
         round_trip(&Frame::Attach(77));
+        round_trip(&Frame::Echo(77));
         round_trip(&Frame::Peers(vec![Peer {
             ip: [1; 16],
             port: 9,

@@ -1,7 +1,8 @@
 //! The two datagrams that are not sealed: "who serves streams for this group?" and its answer.
 //!
 //! ```text
-//! probe  0x1f · group tag 8 · nonce 8 · invite 32 (zero: asked by a member) · zeros up to 128 bytes
+//! probe  0x1f · group tag 8 · nonce 8 · invite 32 (zero: asked by a member) · epoch tag u32 ·
+//!        zeros up to 128 bytes
 //! offer  0x1e · group tag 8 · nonce 8 · stream port u16
 //! ```
 //! An offer is far smaller than a probe, so nobody can use a member to flood another address. Nothing
@@ -11,7 +12,7 @@ use alloc::vec::Vec;
 
 use crate::crypto;
 use crate::group::InviteId;
-use crate::id::{GroupId, NodeId};
+use crate::id::{EpochTag, GroupId, NodeId};
 use crate::wire::codec::{Reader, Writer};
 use crate::wire::header::{OFFER, PROBE};
 
@@ -38,16 +39,19 @@ pub struct Probe {
     pub nonce: [u8; 8],
     /// The joiner's invite; all zero when a member asks.
     pub invite: InviteId,
+    /// The key that a member misses: only who has it answers. Zero when a joiner asks.
+    pub epoch: EpochTag,
 }
 
 impl Probe {
     /// A probe by a member that lost touch.
     #[must_use]
-    pub const fn by_member(group_tag: [u8; 8], nonce: [u8; 8]) -> Self {
+    pub const fn by_member(group_tag: [u8; 8], nonce: [u8; 8], epoch: EpochTag) -> Self {
         Self {
             group_tag,
             nonce,
             invite: InviteId(NodeId([0; 32])),
+            epoch,
         }
     }
 
@@ -65,6 +69,7 @@ impl Probe {
         writer.raw(&self.group_tag);
         writer.raw(&self.nonce);
         writer.raw(&self.invite.0.0);
+        writer.u32(self.epoch.0);
         let mut datagram = writer.into_vec();
         datagram.resize(PROBE_LEN, 0);
         datagram
@@ -81,6 +86,7 @@ impl Probe {
             group_tag: reader.array().ok()?,
             nonce: reader.array().ok()?,
             invite: InviteId(NodeId(reader.array().ok()?)),
+            epoch: EpochTag(reader.u32().ok()?),
         })
     }
 }
@@ -133,10 +139,11 @@ mod tests {
             group_tag: [1; 8],
             nonce: [2; 8],
             invite: InviteId(NodeId([3; 32])),
+            epoch: EpochTag(4),
         };
         assert_eq!(Probe::parse(&probe.encode()), Some(probe));
         assert!(!probe.is_by_member());
-        assert!(Probe::by_member([1; 8], [2; 8]).is_by_member());
+        assert!(Probe::by_member([1; 8], [2; 8], EpochTag(5)).is_by_member());
         let offer = Offer {
             group_tag: [1; 8],
             nonce: [2; 8],

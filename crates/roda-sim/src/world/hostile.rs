@@ -130,6 +130,7 @@ impl Hostile {
             group_tag: tag,
             nonce,
             invite: InviteId(NodeId(invite)),
+            epoch: roda_proto::EpochTag(u32::from_be_bytes(self.random.bytes())),
         }
         .encode();
         debug_assert_eq!(probe.len(), PROBE_LEN);

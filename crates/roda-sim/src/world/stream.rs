@@ -150,7 +150,7 @@ impl World {
         self.note(asker, &[32, u64::from(complete)], || {
             format!("ends its stream with {peer:?}, complete: {complete}")
         });
-        let input = Input::CatchUpEnded { peer, complete };
+        let input = Input::CatchUpEnded { complete };
         self.feed(asker, input, Origin::World, false)?;
         if complete {
             self.has_caught_up(asker)

@@ -16,10 +16,7 @@ pub(crate) const FETCHED_MAX: usize = 64;
 /// What came next of a catch-up.
 pub(super) enum Step {
     Item(Fetched),
-    Ended {
-        peer: NodeId,
-        result: Result<(), StreamError>,
-    },
+    Ended(Result<(), StreamError>),
 }
 
 /// The next step of a catch-up; never, if none is under way. Cancel-safe.
@@ -35,9 +32,8 @@ pub(super) async fn next(catch_up: &mut Option<CatchUp>) -> Option<Step> {
         Ok(result) => result,
         Err(_aborted_or_panicked) => Err(StreamError::TimedOut),
     };
-    let peer = running.peer.unwrap_or(NodeId([0; 32]));
     *catch_up = None;
-    Some(Step::Ended { peer, result })
+    Some(Step::Ended(result))
 }
 
 impl Driver {
@@ -59,11 +55,7 @@ impl Driver {
             fetch(stream, request, &sink).await
         });
         tracing::debug!(%address, "catching up");
-        if let Some(old) = self.catch_up.replace(CatchUp {
-            peer,
-            fetched,
-            task,
-        }) {
+        if let Some(old) = self.catch_up.replace(CatchUp { fetched, task }) {
             old.task.abort();
         }
     }
@@ -72,7 +64,7 @@ impl Driver {
         match step {
             Step::Item(Fetched::Keys(keys)) => self.input(Input::Keys(epoch_records(&keys))),
             Step::Item(Fetched::Batch(bytes)) => self.input(Input::Batch(&bytes)),
-            Step::Ended { peer, result } => {
+            Step::Ended(result) => {
                 match &result {
                     Ok(()) => {
                         self.problems.remove("refused");
@@ -85,7 +77,6 @@ impl Driver {
                     Err(error) => tracing::debug!(%error, "catching up failed"),
                 }
                 self.input(Input::CatchUpEnded {
-                    peer,
                     complete: result.is_ok(),
                 });
             }

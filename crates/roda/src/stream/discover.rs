@@ -130,6 +130,7 @@ impl Search {
             group_tag,
             nonce,
             invite: token.id(),
+            epoch: roda_proto::EpochTag(0),
         };
         Ok(Self {
             probe: vec![probe.encode()],
