@@ -159,15 +159,17 @@ impl Engine {
 
     /// Seals what waits to be written, as far as the disk and the network keep up.
     pub(super) fn write_drafts(&mut self) {
-        while self.own_in_flight < IN_FLIGHT_MAX
-            && !self.outbox.is_empty()
-            && !self.multicast.is_full()
-            && self.settle_at.is_none()
-            && self.keys.pending().is_none()
-            && self.may_write()
-            && (self.is_sending_safe() || self.outbox.is_control_next())
-        {
+        loop {
             let control_only = !self.is_sending_safe();
+            let is_ready = self.own_in_flight < IN_FLIGHT_MAX
+                && !self.outbox.is_empty(control_only)
+                && !self.multicast.is_full()
+                && self.settle_at.is_none()
+                && self.keys.pending().is_none()
+                && self.may_write();
+            if !is_ready {
+                return;
+            }
             let deps = self.logs.take_deps();
             let wall = self.sane_wall();
             let sealed = self.outbox.seal(

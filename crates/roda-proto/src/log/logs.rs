@@ -314,7 +314,11 @@ impl Logs {
             let Some(author) = self.news.pop_first() else {
                 break;
             };
-            deps.push((author, self.durable(&author)));
+            let seq = self.durable(&author);
+            // Nothing is left of an author that was voided whole.
+            if seq > Seq(0) {
+                deps.push((author, seq));
+            }
         }
         deps
     }

@@ -58,12 +58,18 @@ pub struct Sealed {
     pub records: Vec<Record>,
 }
 
-/// The queue of drafts.
+/// The queues of drafts. What changes the group goes before messages: some of it makes messages safe.
 #[derive(Default)]
 pub struct Outbox {
-    drafts: VecDeque<Draft>,
-    started: Option<Seq>,
+    control: VecDeque<Waiting>,
+    messages: VecDeque<Waiting>,
     bytes: usize,
+}
+
+struct Waiting {
+    draft: Draft,
+    /// Its first entry, once that is in a batch.
+    started: Option<Seq>,
 }
 
 impl Outbox {
@@ -79,45 +85,47 @@ impl Outbox {
         self.bytes <= WAITING_BYTES_MAX / 2
     }
 
-    /// Whether anything waits.
+    /// Whether nothing waits that may be written now.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.drafts.is_empty()
+    pub fn is_empty(&self, control_only: bool) -> bool {
+        self.control.is_empty() && (control_only || self.messages.is_empty())
     }
 
-    /// Drops the draft of which a part is already in a batch.
+    /// Drops the drafts of which a part is already in a batch.
     pub fn drop_begun(&mut self) {
-        if self.started.take().is_some() {
-            if let Some(begun) = self.drafts.pop_front() {
-                self.bytes -= begun.bodies.iter().map(Vec::len).sum::<usize>();
+        for queue in [&mut self.control, &mut self.messages] {
+            if queue
+                .front()
+                .is_some_and(|waiting| waiting.started.is_some())
+            {
+                if let Some(begun) = queue.pop_front() {
+                    self.bytes -= begun.draft.bodies.iter().map(Vec::len).sum::<usize>();
+                }
             }
         }
-    }
-
-    /// Whether the next entry changes the group.
-    #[must_use]
-    pub fn is_control_next(&self) -> bool {
-        self.drafts
-            .front()
-            .is_some_and(|draft| draft.kind == EntryKind::Control)
     }
 
     /// Commands that wait.
     #[must_use]
     pub fn commands(&self) -> Vec<CommandId> {
-        self.drafts
-            .iter()
-            .filter_map(|draft| draft.command)
-            .collect()
+        let all = self.control.iter().chain(&self.messages);
+        all.filter_map(|waiting| waiting.draft.command).collect()
     }
 
     /// Queues a command's entries, at least one.
     pub fn push(&mut self, draft: Draft) {
         self.bytes += draft.bodies.iter().map(Vec::len).sum::<usize>();
-        self.drafts.push_back(draft);
+        let queue = match draft.kind {
+            EntryKind::Control => &mut self.control,
+            EntryKind::Message | EntryKind::Unknown(_) => &mut self.messages,
+        };
+        queue.push_back(Waiting {
+            draft,
+            started: None,
+        });
     }
 
-    /// Fills one batch and signs it.
+    /// Fills one batch and signs it; there is something to write.
     pub fn seal(
         &mut self,
         key: &SigningKey,
@@ -129,23 +137,29 @@ impl Outbox {
     ) -> Sealed {
         let mut builder = BatchBuilder::new(head.next());
         let (mut finished, mut records) = (Vec::new(), Vec::new());
-        let may_include = |kind| !control_only || kind == EntryKind::Control;
-        while let Some(draft) = self.drafts.front_mut() {
+        // What follows records belongs under the new key that they are, so it is not in this batch.
+        while records.is_empty() {
+            let queue = if self.control.is_empty() && !control_only {
+                &mut self.messages
+            } else {
+                &mut self.control
+            };
+            let Some(waiting) = queue.front_mut() else {
+                break;
+            };
+            let draft = &mut waiting.draft;
             let Some(body) = draft.bodies.front() else {
                 break;
             };
-            if !builder.fits(draft.topic.as_ref(), body.len(), deps.len())
-                || !may_include(draft.kind)
-            {
+            if !builder.fits(draft.topic.as_ref(), body.len(), deps.len()) {
                 break;
             }
             let hlc = clock.tick(wall);
             let seq = builder.push(hlc, draft.kind, draft.topic.as_ref(), body);
             self.bytes -= body.len();
             draft.bodies.pop_front();
-            let first = *self.started.get_or_insert(seq);
+            let first = *waiting.started.get_or_insert(seq);
             if draft.bodies.is_empty() {
-                self.started = None;
                 records.append(&mut draft.records);
                 if let Some(command) = draft.command {
                     finished.push(Finished {
@@ -155,11 +169,7 @@ impl Outbox {
                         hlc,
                     });
                 }
-                self.drafts.pop_front();
-                if !records.is_empty() {
-                    // What follows belongs under the new key, so it must not share this batch.
-                    break;
-                }
+                queue.pop_front();
             }
         }
         Sealed {

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use roda_proto::log::clock::OFFSET_MAX;
 use roda_proto::{AuthorId, Hlc, NodeId};
 
 use super::World;
+use crate::clock::true_wall;
 use crate::invariants::{Check, Violation};
 use crate::node::Standing;
 
@@ -137,10 +139,12 @@ impl World {
         for index in self.staying() {
             let node = &self.nodes[index];
             let (engine, disk) = (node.engine.as_ref()?, node.disk.as_ref()?);
-            let newest = disk
-                .stored()
-                .heads()
-                .map(|head| head.hlc)
+            // What a clock that was far ahead has written stays tentative until that time comes.
+            let wall = true_wall(self.now, OFFSET_MAX);
+            let limit = Hlc::from_millis(wall.0);
+            let batches = disk.stored().batches().map(|batch| batch.hlc_last);
+            let newest = batches
+                .filter(|hlc| *hlc <= limit)
                 .max()
                 .unwrap_or(Hlc::ZERO);
             if engine.stable() < newest {
