@@ -218,6 +218,9 @@ impl Driver {
         if self.net.is_own(&source) || (self.loss > 0.0 && self.roll() < self.loss) {
             return;
         }
+        if via == Via::Multicast {
+            self.net.note(&source, payload);
+        }
         self.input(Input::Datagram {
             source,
             via,

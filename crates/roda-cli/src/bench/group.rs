@@ -137,7 +137,7 @@ fn topic() -> Topic {
 /// Bytes of one request: about half of the largest batch, so that batches fill well.
 const REQUEST_LEN: usize = 32 * 1024;
 /// Requests that wait for the disk at the same time.
-const REQUESTS_AHEAD: usize = 8;
+const REQUESTS_AHEAD: usize = 32;
 const RECEIVERS_MAX: u32 = 32;
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 const JOIN_MAX: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use crate::group::Membership;
 use crate::group::control::Control;
 use crate::id::{AuthorId, NodeId};
 use crate::log::clock::OFFSET_MAX;
-use crate::log::outbox::IN_FLIGHT_MAX;
+use crate::log::outbox::{IN_FLIGHT_FULL_MAX, IN_FLIGHT_MAX};
 use crate::log::{Batch, Verdict};
 use crate::record::{EpochRecord, Record};
 use crate::time::WallTime;
@@ -161,7 +161,12 @@ impl Engine {
     pub(super) fn write_drafts(&mut self) {
         loop {
             let control_only = !self.is_sending_safe();
-            let is_ready = self.own_in_flight < IN_FLIGHT_MAX
+            let in_flight_max = if self.outbox.fills_a_batch() {
+                IN_FLIGHT_FULL_MAX
+            } else {
+                IN_FLIGHT_MAX
+            };
+            let is_ready = self.own_in_flight < in_flight_max
                 && !self.outbox.is_empty(control_only)
                 && !self.multicast.is_full()
                 && self.settle_at.is_none()

@@ -154,6 +154,11 @@ impl Batch {
     /// # Errors
     /// [`Rejected::Malformed`] unless the bytes are exactly one well-formed batch.
     pub fn parse(bytes: &[u8]) -> Result<Self, Rejected> {
+        Self::parse_with(bytes, |content| crypto::sha256(&[content]))
+    }
+
+    /// The builder knows the hash already: it has just signed it.
+    fn parse_with(bytes: &[u8], hash_of: impl FnOnce(&[u8]) -> Hash) -> Result<Self, Rejected> {
         if bytes.len() > BATCH_LEN_MAX || bytes.len() < SIGNATURE_LEN {
             return Err(Rejected::Malformed);
         }
@@ -189,7 +194,7 @@ impl Batch {
             hlc_first,
             hlc_last: hlc_first,
             deps,
-            hash: crypto::sha256(&[content]),
+            hash: hash_of(content),
             topics,
             entries_at,
             has_control: false,
@@ -447,6 +452,7 @@ impl BatchBuilder {
         writer.raw(self.entries.as_slice());
         let hash = crypto::sha256(&[writer.as_slice()]);
         writer.raw(&key.sign(&signed_message(&hash)));
-        Batch::parse(writer.as_slice()).expect("a batch that this builder made is well-formed")
+        Batch::parse_with(writer.as_slice(), |_content| hash)
+            .expect("a batch that this builder made is well-formed")
     }
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::crypto::SigningKey;
 use crate::engine::CommandId;
 use crate::id::{AuthorId, Hash, Incarnation, Seq};
-use crate::log::batch::{Batch, BatchBuilder, EntryKind};
+use crate::log::batch::{BATCH_LEN_MAX, Batch, BatchBuilder, EntryKind};
 use crate::log::clock::Clock;
 use crate::log::topic::Topic;
 use crate::record::Record;
@@ -18,8 +18,10 @@ use crate::time::{Hlc, WallTime};
 
 /// Bytes that may wait; beyond it commands are refused until half of it is gone.
 pub const WAITING_BYTES_MAX: usize = 4 << 20;
-/// Own batches on their way to the disk at once.
+/// Own batches on their way to the disk at once: few, so that batches grow while the disk works.
 pub const IN_FLIGHT_MAX: usize = 2;
+/// The same, while enough waits to fill the next one anyway.
+pub const IN_FLIGHT_FULL_MAX: usize = 16;
 
 /// A command's entries.
 pub struct Draft {
@@ -83,6 +85,12 @@ impl Outbox {
     #[must_use]
     pub const fn is_half_empty(&self) -> bool {
         self.bytes <= WAITING_BYTES_MAX / 2
+    }
+
+    /// Whether enough waits to fill a batch.
+    #[must_use]
+    pub const fn fills_a_batch(&self) -> bool {
+        self.bytes >= BATCH_LEN_MAX
     }
 
     /// Whether nothing waits that may be written now.

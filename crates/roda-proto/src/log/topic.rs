@@ -1,7 +1,6 @@
 //! Names of topics.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use thiserror::Error;
@@ -11,7 +10,7 @@ pub const TOPIC_LEN_MAX: usize = 128;
 
 /// Name of a topic: letters and digits of any script, `-`, `_` and `.`, not starting with `-` or `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topic(String);
+pub struct Topic(Arc<str>);
 
 /// Why a text is no topic name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -49,7 +48,7 @@ impl Topic {
             .find(|c| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.')))
         {
             Some(bad) => Err(TopicError::BadCharacter(bad)),
-            None => Ok(Self(name.to_owned())),
+            None => Ok(Self(Arc::from(name))),
         }
     }
 

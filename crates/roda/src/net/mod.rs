@@ -4,6 +4,7 @@
 //! sends, and receives what is addressed to this node alone. Everything is read and written in
 //! bulk, because a system call per datagram costs more than all cryptography on it.
 
+mod families;
 mod group;
 mod interfaces;
 mod receive;
@@ -23,7 +24,9 @@ use std::time::Duration;
 
 use roda_proto::{Destination, GroupId, Via};
 use thiserror::Error;
+use tokio::time::Instant;
 
+use self::families::{Families, SMALL_LEN_MAX};
 pub(crate) use self::group::group_addresses;
 pub(crate) use self::interfaces::{Address, Interface};
 pub(crate) use self::receive::RecvBatch;
@@ -58,6 +61,7 @@ pub(crate) struct Net {
     suspicious: AtomicBool,
     /// The socket that is asked first by the next `recv`, so that none starves.
     turn: AtomicUsize,
+    families: Families,
     dropped: AtomicU64,
     scratch: Mutex<Vec<u8>>,
 }
@@ -93,6 +97,7 @@ impl Net {
             incomplete: false,
             suspicious: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
+            families: Families::default(),
             dropped: AtomicU64::new(0),
             scratch: Mutex::default(),
         };
@@ -147,10 +152,17 @@ impl Net {
         let mut patience = Patience::default();
         match to {
             Destination::Group => {
-                for sender in &self.senders {
-                    let sent = sender.send(sender.group, datagrams, &mut scratch, &mut patience);
-                    self.account(sent.await);
+                // Lost is only what went out nowhere.
+                let mut least = None;
+                for sender in self.senders_for(datagrams) {
+                    let sent = sender
+                        .send(sender.group, datagrams, &mut scratch, &mut patience)
+                        .await;
+                    self.suspect(&sent);
+                    least =
+                        Some(least.map_or(sent.dropped, |least: usize| least.min(sent.dropped)));
                 }
+                self.count_dropped(least.unwrap_or(datagrams.len()));
             }
             Destination::Address(to) => match self.sender_for(to) {
                 Some(sender) => {
@@ -306,11 +318,42 @@ impl Net {
         best.map(|(_, sender)| sender)
     }
 
+    /// Bulk spares the second family of an interface if nobody needs it.
+    fn senders_for(&self, datagrams: &[Vec<u8>]) -> impl Iterator<Item = &Sender> {
+        let is_bulk = datagrams
+            .iter()
+            .any(|datagram| datagram.len() > SMALL_LEN_MAX);
+        let spares_v6 = is_bulk && !self.families.needs_v6();
+        let has_v4 = move |interface| {
+            let here = self
+                .senders
+                .iter()
+                .filter(move |sender| sender.interface == interface);
+            here.clone().any(|sender| sender.group.is_ipv4())
+        };
+        let is_spared =
+            move |sender: &&Sender| spares_v6 && sender.group.is_ipv6() && has_v4(sender.interface);
+        self.senders.iter().filter(move |sender| !is_spared(sender))
+    }
+
+    /// Notes from whom a group datagram came, to know which families are needed.
+    pub(crate) fn note(&mut self, source: &SocketAddr, datagram: &[u8]) {
+        self.families.note(Instant::now(), source, datagram);
+    }
+
     fn account(&self, outcome: Outcome) {
-        if outcome.dropped > 0 {
-            let dropped = u64::try_from(outcome.dropped).unwrap_or(u64::MAX);
+        self.count_dropped(outcome.dropped);
+        self.suspect(&outcome);
+    }
+
+    fn count_dropped(&self, dropped: usize) {
+        if dropped > 0 {
+            let dropped = u64::try_from(dropped).unwrap_or(u64::MAX);
             self.dropped.fetch_add(dropped, Relaxed);
         }
+    }
+
+    fn suspect(&self, outcome: &Outcome) {
         if outcome.suspicious {
             self.suspicious.store(true, Relaxed);
         }
