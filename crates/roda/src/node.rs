@@ -32,6 +32,8 @@ const DATABASE: &str = "roda.db";
 const REQUESTS_MAX: usize = 256;
 /// Batches a subscriber may be behind.
 const DELIVERED_MAX: usize = 4096;
+/// How long a node that left still answers.
+const LEAVE_LINGER: Duration = Duration::from_millis(300);
 /// Fewest digits of a node id that name a member.
 const ID_DIGITS_MIN: usize = 4;
 
@@ -44,7 +46,8 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) home: PathBuf,
     pub(crate) database: PathBuf,
-    pub(crate) delivered: broadcast::Sender<Arc<Batch>>,
+    /// Weak: subscriptions end when the driver does, although handles may remain.
+    pub(crate) delivered: broadcast::WeakSender<Arc<Batch>>,
     node: NodeId,
     requests: mpsc::Sender<Request>,
     view: watch::Receiver<View>,
@@ -280,7 +283,7 @@ impl Node {
         let shared = Shared {
             home: home.into(),
             database: database.clone(),
-            delivered: delivered.clone(),
+            delivered: delivered.downgrade(),
             node: identity.node(),
             requests,
             view: view_seen,
@@ -460,15 +463,20 @@ impl Node {
         }
     }
 
-    /// Leaves the group for good and stops the node.
+    /// Leaves the group for good, stops the node, and puts its database aside as `roda.db.left-N`, so
+    /// that the home is free for another group. A node that was removed does the last two.
     ///
     /// # Errors
-    /// [`Error::NotMember`] if that happened before.
+    /// The database cannot be put aside.
     pub async fn leave(&self) -> Result<()> {
-        self.command(Command::Leave).await?;
-        // The others repair what they miss from each other; a moment is enough for the first copy.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        self.shutdown().await
+        match self.command(Command::Leave).await {
+            // The others repair what they miss from each other; a moment is enough for the first copy.
+            Ok(_receipt) => tokio::time::sleep(LEAVE_LINGER).await,
+            Err(Error::NotMember) => {}
+            Err(other) => return Err(other),
+        }
+        self.shutdown().await?;
+        put_aside(&self.shared.database)
     }
 
     fn mirrors_handle(&self) -> Result<Arc<Mirrors>> {
@@ -565,6 +573,27 @@ fn report(found: roda_store::VerifyReport) -> VerifyReport {
         entries: found.entries,
         faults: found.faults,
     }
+}
+
+/// Renames the database and what SQLite keeps beside it.
+fn put_aside(database: &Path) -> Result<()> {
+    let beside = |suffix: &str| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let free = (1..)
+        .map(|n| format!(".left-{n}"))
+        .find(|left| !beside(left).exists());
+    let left = free.unwrap_or_default();
+    for suffix in ["-wal", "-shm", ""] {
+        let from = beside(suffix);
+        if from.exists() {
+            let to = beside(&format!("{left}{suffix}"));
+            std::fs::rename(&from, &to).map_err(|error| Error::file(&from, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the home, readable by its owner only.

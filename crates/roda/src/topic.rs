@@ -58,7 +58,12 @@ impl TopicHandle {
     pub fn subscribe(&self) -> Subscription {
         Subscription {
             topic: self.topic.clone(),
-            batches: Some(self.node.shared.delivered.subscribe()),
+            batches: self
+                .node
+                .shared
+                .delivered
+                .upgrade()
+                .map(|delivered| delivered.subscribe()),
             ready: Vec::new().into_iter(),
             waiting: None,
         }

@@ -218,3 +218,28 @@ async fn a_used_up_invite_admits_nobody_and_leaves_the_home_untouched() {
     first.shutdown().await.unwrap();
     second.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_is_gone_for_the_others_and_its_home_is_free_again() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = pair(a.path(), b.path()).await;
+    let mut heard = second.topic(topic()).subscribe();
+    second.leave().await.unwrap();
+    assert!(
+        heard.next().await.is_none(),
+        "a subscription ends with its node"
+    );
+    let alone = async {
+        while first.members().await.unwrap().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, alone).await.expect("the leave is heard");
+    let token = first.invite(1, Duration::from_secs(60)).await.unwrap();
+    let again = Node::join(b.path(), &token, PATIENCE, options("bia"))
+        .await
+        .unwrap();
+    assert_ne!(again.node_id(), second.node_id());
+    first.shutdown().await.unwrap();
+    again.shutdown().await.unwrap();
+}
