@@ -35,6 +35,13 @@ pub fn sha256(parts: &[&[u8]]) -> Hash {
     Hash(hash)
 }
 
+/// BLAKE3 of a batch's content: the hash that is signed, and that chains batches. Of all that a node
+/// does per byte, hashing with SHA-256 would cost most.
+#[must_use]
+pub fn content_hash(content: &[u8]) -> Hash {
+    Hash(*blake3::hash(content).as_bytes())
+}
+
 /// The author that `node` is in one life of its database.
 ///
 /// The first half depends on the node alone, so that an author of whom nothing is known yet can be told

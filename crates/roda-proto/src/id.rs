@@ -78,7 +78,7 @@ bytes_id!(
     16
 );
 bytes_id!(
-    /// A SHA-256 digest.
+    /// A digest of 32 bytes: SHA-256, or BLAKE3 of a batch's content.
     Hash,
     32
 );

@@ -11,10 +11,10 @@
 //! deps          u16 n, then n × (author 16 bytes, seq u64), ascending by author
 //! topics        u8 n, then n × (length u8, UTF-8)
 //! entries      count × (kind u8, topic u8, clock delta varint, length varint, body)
-//! signature    64 bytes  Ed25519 over "roda batch v1" ‖ SHA-256(all before)
+//! signature    64 bytes  Ed25519 over "roda batch v1" ‖ BLAKE3(all before)
 //! ```
 //! Integers are big-endian; a varint is LEB128. Topic 255 means "none". The content hash is the
-//! SHA-256 of all before the signature, so a second valid signature is no second batch.
+//! BLAKE3 of all before the signature, so a second valid signature is no second batch.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -154,7 +154,7 @@ impl Batch {
     /// # Errors
     /// [`Rejected::Malformed`] unless the bytes are exactly one well-formed batch.
     pub fn parse(bytes: &[u8]) -> Result<Self, Rejected> {
-        Self::parse_with(bytes, |content| crypto::sha256(&[content]))
+        Self::parse_with(bytes, crypto::content_hash)
     }
 
     /// The builder knows the hash already: it has just signed it.
@@ -450,7 +450,7 @@ impl BatchBuilder {
             writer.bytes_u8(topic.as_str().as_bytes());
         }
         writer.raw(self.entries.as_slice());
-        let hash = crypto::sha256(&[writer.as_slice()]);
+        let hash = crypto::content_hash(writer.as_slice());
         writer.raw(&key.sign(&signed_message(&hash)));
         Batch::parse_with(writer.as_slice(), |_content| hash)
             .expect("a batch that this builder made is well-formed")
