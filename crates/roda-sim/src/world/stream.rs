@@ -57,9 +57,8 @@ impl World {
             self.open_stream(asker, server);
             return Ok(());
         }
-        // The asking side learns the name of whoever answers even if it is refused.
-        let named = peer.or_else(|| server.map(|server| self.nodes[server].id));
-        named.map_or(Ok(()), |peer| self.end_stream(asker, peer, false))
+        // Connecting fails in the end even where nobody is, as behind an address that an adversary offered.
+        self.end_stream(asker, false)
     }
 
     /// Whether a node is up and takes the other one for a member.
@@ -112,16 +111,15 @@ impl World {
         if self.nodes[asker].boot != stream.asker_boot {
             return Ok(());
         }
-        let peer = self.nodes[server].id;
         let is_broken = self.nodes[server].boot != stream.server_boot
             || !self.network.connects(asker, server)
             || stream.breaks_after == Some(0);
         if is_broken {
-            return self.end_stream(asker, peer, false);
+            return self.end_stream(asker, false);
         }
         for _ in 0..BATCHES_AT_ONCE {
             let refused = match stream.parts.pop_front() {
-                None => return self.end_stream(asker, peer, true),
+                None => return self.end_stream(asker, true),
                 Some(Part::Keys(keys)) => {
                     self.feed(asker, Input::Keys(keys), Origin::World, false)?
                 }
@@ -133,7 +131,7 @@ impl World {
                 self.note(asker, &[31, id], || {
                     format!("refuses a part of stream {id}: {refused}")
                 });
-                return self.end_stream(asker, peer, false);
+                return self.end_stream(asker, false);
             }
             stream.breaks_after = stream.breaks_after.map(|parts| parts.saturating_sub(1));
             if self.nodes[asker].boot != stream.asker_boot || stream.breaks_after == Some(0) {
@@ -146,9 +144,9 @@ impl World {
         Ok(())
     }
 
-    fn end_stream(&mut self, asker: usize, peer: NodeId, complete: bool) -> Check {
+    fn end_stream(&mut self, asker: usize, complete: bool) -> Check {
         self.note(asker, &[32, u64::from(complete)], || {
-            format!("ends its stream with {peer:?}, complete: {complete}")
+            format!("ends its stream, complete: {complete}")
         });
         let input = Input::CatchUpEnded { complete };
         self.feed(asker, input, Origin::World, false)?;
