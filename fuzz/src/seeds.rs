@@ -190,6 +190,7 @@ pub fn controls() -> Vec<(&'static str, Vec<u8>)> {
         wrap_key: [2; 32],
         nick: "bia".to_owned(),
         invite: InviteId(node),
+        epochs: vec![EpochTag(7)],
     };
     let remove = Control::Remove {
         node,

@@ -192,6 +192,7 @@ impl Liar {
                 wrap_key: [1; 32],
                 nick: "friend".to_owned(),
                 invite,
+                epochs: vec![EpochTag(1)],
             },
             4 => Control::Remove {
                 node,

@@ -166,7 +166,10 @@ impl Engine {
             } else {
                 IN_FLIGHT_MAX
             };
+            // What follows a new key is written under it.
+            let makes_key = |(_, write): &(WriteId, InFlight)| matches!(write, InFlight::Own { epochs, .. } if !epochs.is_empty());
             let is_ready = self.own_in_flight < in_flight_max
+                && !self.in_flight.iter().any(makes_key)
                 && !self.outbox.is_empty(control_only)
                 && !self.multicast.is_full()
                 && self.settle_at.is_none()
@@ -289,15 +292,13 @@ impl Engine {
     fn on_control(&mut self, by: &NodeId, control: Control) {
         match control {
             Control::Found { .. } | Control::Profile { .. } | Control::Invite { .. } => {}
-            Control::Admit { node, invite, .. } => {
+            Control::Admit { invite, .. } => {
                 if *by == self.node {
                     if let Some(at) = self.admitting.iter().position(|waiting| *waiting == invite) {
                         self.admitting.remove(at);
                     }
                 }
-                if let Some(epoch) = self.secure.epochs().next().map(|epoch| epoch.tag) {
-                    self.membership.add_recipient(epoch, node);
-                }
+                self.on_recipients_changed();
             }
             Control::Remove { node, .. } => {
                 self.removing.retain(|removing| *removing != node);

@@ -183,6 +183,7 @@ impl Engine {
             return Err(CommandError::GroupFull);
         }
         self.admitting.push(invite);
+        let epochs = self.epoch_keys().iter().map(|epoch| epoch.tag).collect();
         self.write(
             id,
             vec![Control::Admit {
@@ -190,6 +191,7 @@ impl Engine {
                 wrap_key,
                 nick: short_name(&nick),
                 invite,
+                epochs,
             }],
             Vec::new(),
         );

@@ -19,6 +19,8 @@ use crate::time::{Hlc, Timestamp};
 
 /// How long the others wait for whoever removed a member to change the key, before one of them does.
 const ROTATION_GRACE: Duration = Duration::from_secs(2);
+/// In larger groups the wait is drawn from a longer time, so that few change the key at once.
+const ROTATION_SPREAD_MEMBERS: u32 = 64;
 
 /// What is going on with group keys.
 #[derive(Default)]
@@ -61,10 +63,10 @@ impl Engine {
             let sealed = member
                 .wrap_key
                 .and_then(|key| crypto::wrap(&key, &info, &secret, &mut self.rng));
-            wraps.extend(sealed.map(|sealed| Wrap {
+            wraps.push(Wrap {
                 node: *node,
-                sealed,
-            }));
+                sealed: sealed.unwrap_or_default(),
+            });
         }
         let mut bodies: VecDeque<Vec<u8>> = wraps
             .chunks(WRAPS_PER_ENTRY)
@@ -159,13 +161,13 @@ impl Engine {
     fn choose_epoch(&mut self, before: Option<EpochTag>) {
         let membership = &self.membership;
         self.secure
-            .rank(|tag| membership.is_leaked(tag), self.now.mono);
+            .rank(|epoch| membership.is_leaked(epoch), self.now.mono);
         let after = self.secure.epochs().next().map(|epoch| epoch.tag);
         if let (true, Some(tag)) = (before != after, after) {
             self.event(Event::EpochChanged(tag));
             self.prompt_beacon();
         }
-        self.schedule_rotation_if_leaked();
+        self.schedule_rotation();
     }
 
     /// Members have changed: so may have the keys that may be used.
@@ -179,17 +181,19 @@ impl Engine {
         self.secure
             .epochs()
             .next()
-            .is_none_or(|epoch| !self.membership.is_leaked(epoch.tag))
+            .is_none_or(|epoch| !self.membership.is_leaked(epoch))
     }
 
-    /// Plans a new key if someone who does not belong any more has the one in use.
-    pub(super) fn schedule_rotation_if_leaked(&mut self) {
-        let current = self.secure.epochs().next().map(|epoch| epoch.tag);
-        let is_leaked = current.is_some_and(|tag| self.membership.is_leaked(tag));
-        if !is_leaked || self.is_expelled || self.is_leaving {
+    /// Plans a new key if someone who does not belong has the one in use, or a member does not.
+    fn schedule_rotation(&mut self) {
+        let fits = |epoch| !self.membership.is_leaked(epoch) && self.membership.is_for_all(epoch);
+        let is_member = self.membership.is_active(&self.node);
+        if self.secure.epochs().next().is_none_or(fits) || !is_member || self.is_leaving {
             self.keys.rotate_at = None;
         } else if self.keys.rotate_at.is_none() {
-            let wait = ROTATION_GRACE + jitter(ROTATION_GRACE, &mut self.rng);
+            let members = u32::try_from(self.membership.count()).unwrap_or(u32::MAX);
+            let spread = ROTATION_GRACE * (1 + members / ROTATION_SPREAD_MEMBERS);
+            let wait = ROTATION_GRACE + jitter(spread, &mut self.rng);
             self.keys.rotate_at = Some(self.now.mono + wait);
         }
     }

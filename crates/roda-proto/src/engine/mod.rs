@@ -171,7 +171,7 @@ impl Engine {
             rng,
             now,
         };
-        engine.schedule_rotation_if_leaked();
+        engine.on_recipients_changed();
         engine
     }
 
@@ -387,18 +387,15 @@ impl Engine {
         self.logs.entries()
     }
 
-    /// Group keys a member may be given over a stream: the newest first.
+    /// Group keys any member may be given over a stream: the newest first.
     #[must_use]
     pub fn epoch_keys(&self) -> Vec<EpochRecord> {
-        // A key whose entries are not here yet may come with a removal that is not here either.
-        let is_accounted = |epoch: &&EpochRecord| self.membership.accounts_for(epoch);
-        let current = self.secure.epochs().take(1).filter(is_accounted);
-        self.keys
-            .pending()
-            .into_iter()
-            .chain(current)
-            .cloned()
-            .collect()
+        // Nobody gets a key that no entry gives to it: else a removed one could have a key that the
+        // others take for safe.
+        let is_for_all = |epoch: &&EpochRecord| self.membership.is_for_all(epoch);
+        let current = self.secure.epochs().find(is_for_all);
+        let pending = self.keys.pending().filter(is_for_all);
+        pending.into_iter().chain(current).cloned().collect()
     }
 
     /// The node behind an author.

@@ -70,6 +70,9 @@ pub enum Control {
         /// With which invite it came.
         #[n(3)]
         invite: InviteId,
+        /// The group keys it may be given.
+        #[n(4)]
+        epochs: Vec<EpochTag>,
     },
     /// Ends a membership.
     #[n(4)]

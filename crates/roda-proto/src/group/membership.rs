@@ -54,7 +54,12 @@ pub struct Membership {
     group: GroupId,
     members: BTreeMap<NodeId, Member>,
     invites: BTreeMap<InviteId, Invite>,
-    recipients: BTreeMap<EpochTag, BTreeSet<NodeId>>,
+    /// Who has the founding key before anyone is admitted.
+    founder: Option<NodeId>,
+    /// Who was given a key when it was made, and who when it was admitted. Everybody folds the same, so
+    /// nobody is handed a key without an entry that says so.
+    wrapped: BTreeMap<EpochTag, BTreeSet<NodeId>>,
+    admitted: BTreeMap<EpochTag, BTreeSet<NodeId>>,
     /// The group's name, once the founding entry is known.
     pub name: Option<String>,
 }
@@ -67,7 +72,9 @@ impl Membership {
             group,
             members: BTreeMap::new(),
             invites: BTreeMap::new(),
-            recipients: BTreeMap::new(),
+            founder: None,
+            wrapped: BTreeMap::new(),
+            admitted: BTreeMap::new(),
             name: None,
         }
     }
@@ -101,6 +108,7 @@ impl Membership {
             Control::Found { salt, name } => {
                 if founding_group_id(&batch.node, salt, name) == self.group {
                     self.name = Some(name.clone());
+                    self.founder = Some(batch.node);
                     self.members
                         .entry(batch.node)
                         .or_default()
@@ -123,7 +131,11 @@ impl Membership {
                 wrap_key,
                 nick,
                 invite,
+                epochs,
             } => {
+                for epoch in epochs {
+                    self.admitted.entry(*epoch).or_default().insert(*node);
+                }
                 let member = self.members.entry(*node).or_default();
                 member.admissions.insert(id);
                 member.wrap_key.get_or_insert(*wrap_key);
@@ -143,7 +155,7 @@ impl Membership {
             }
             Control::Rotate { epoch, wraps, .. } => {
                 let nodes = wraps.iter().map(|wrap| wrap.node).chain([batch.node]);
-                self.recipients.entry(*epoch).or_default().extend(nodes);
+                self.wrapped.entry(*epoch).or_default().extend(nodes);
             }
         }
     }
@@ -229,9 +241,16 @@ impl Membership {
     }
 
     /// Whether the entries that spread a key are known here; the founding key has none.
-    #[must_use]
-    pub fn accounts_for(&self, epoch: &EpochRecord) -> bool {
-        epoch.created == Hlc::ZERO || self.recipients.contains_key(&epoch.tag)
+    fn accounts_for(&self, epoch: &EpochRecord) -> bool {
+        epoch.created == Hlc::ZERO || self.wrapped.contains_key(&epoch.tag)
+    }
+
+    /// All who have a key, or may have it.
+    fn holders(&self, epoch: &EpochRecord) -> impl Iterator<Item = &NodeId> {
+        let founder = self.founder.iter().filter(|_| epoch.created == Hlc::ZERO);
+        let wrapped = self.wrapped.get(&epoch.tag).into_iter().flatten();
+        let admitted = self.admitted.get(&epoch.tag).into_iter().flatten();
+        founder.chain(wrapped).chain(admitted)
     }
 
     /// How far the logs of former members count.
@@ -284,20 +303,18 @@ impl Membership {
             .map_or(0, |invite| invite.uses.saturating_sub(invite.used))
     }
 
-    /// Whether someone who is no member any more may have this key. The founding key was given to all.
+    /// Whether someone who does not belong may have this key. One whose entries are not here may have
+    /// been made by anyone for anyone.
     #[must_use]
-    pub fn is_leaked(&self, epoch: EpochTag) -> bool {
-        match self.recipients.get(&epoch) {
-            Some(recipients) => recipients.iter().any(|node| self.is_expelled(node)),
-            None => self.members.keys().any(|node| self.is_expelled(node)),
-        }
+    pub fn is_leaked(&self, epoch: &EpochRecord) -> bool {
+        !self.accounts_for(epoch) || self.holders(epoch).any(|node| !self.is_active(node))
     }
 
-    /// Remembers that a node was given the current key when it was admitted.
-    pub fn add_recipient(&mut self, epoch: EpochTag, node: NodeId) {
-        if let Some(recipients) = self.recipients.get_mut(&epoch) {
-            recipients.insert(node);
-        }
+    /// Whether every member may have this key.
+    #[must_use]
+    pub fn is_for_all(&self, epoch: &EpochRecord) -> bool {
+        let holders: BTreeSet<&NodeId> = self.holders(epoch).collect();
+        self.accounts_for(epoch) && self.active().all(|(node, _)| holders.contains(node))
     }
 }
 

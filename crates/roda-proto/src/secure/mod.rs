@@ -108,9 +108,9 @@ impl Secure {
     }
 
     /// Ranks keys that someone has who does not belong below all others.
-    pub fn rank(&mut self, is_leaked: impl Fn(EpochTag) -> bool, now: Timestamp) {
+    pub fn rank(&mut self, is_leaked: impl Fn(&EpochRecord) -> bool, now: Timestamp) {
         for epoch in &mut self.epochs {
-            epoch.is_leaked = is_leaked(epoch.record.tag);
+            epoch.is_leaked = is_leaked(&epoch.record);
         }
         self.sort(now);
     }
