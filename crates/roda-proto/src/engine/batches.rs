@@ -196,6 +196,7 @@ impl Engine {
             let epochs: Vec<EpochRecord> = epochs.collect();
             let mut records = vec![Record::Batch(Arc::clone(&sealed.batch))];
             records.extend(sealed.records);
+            let key = self.secure.epochs().next().map(|epoch| epoch.tag);
             self.own_in_flight += 1;
             self.persist(
                 records,
@@ -203,6 +204,7 @@ impl Engine {
                     batch: sealed.batch,
                     finished: sealed.finished,
                     epochs,
+                    key,
                 },
             );
         }
@@ -221,12 +223,13 @@ impl Engine {
                 batch,
                 finished,
                 epochs,
+                key,
             } => {
                 self.own_in_flight -= 1;
                 self.logs.on_durable(&batch);
                 self.frontier.on_promise(batch.hlc_last);
                 if batch.last <= self.logs.durable(&batch.author) {
-                    self.multicast.publish(&batch);
+                    self.multicast.publish(&batch, key);
                 }
                 for done in finished {
                     let (command, first, last, hlc) =

@@ -193,15 +193,17 @@ impl Engine {
 
     fn send_beacons(&mut self) {
         let beacon = self.beacon();
-        let frame = Frame::Beacon(beacon).to_vec();
+        let frame = Frame::Beacon(beacon.clone()).to_vec();
         self.counters.beacons_sent += 1;
         if let Some(datagram) = self.secure.seal(&frame) {
             self.transmit(Destination::Group, datagram);
         }
         let targets = self.take_unicast_targets();
         for address in targets {
+            // A plain answer is answered no more, or two nodes would go on for ever.
+            let is_deaf = !self.peers.is_heard_by_multicast(self.now.mono, &address);
             let mut writer = Writer::new();
-            writer.raw(&frame);
+            Frame::Beacon(Beacon { is_deaf, ..beacon.clone() }).write(&mut writer);
             Frame::Path(self.beacons.path_token(&address)).write(&mut writer);
             pad(&mut writer, CONTACT_FRAMES_LEN);
             if let Some(datagram) = self.secure.seal(writer.as_slice()) {
@@ -275,6 +277,7 @@ impl Engine {
             answers: take(&mut self.beacons.answers),
             wall: self.now.wall.0,
             entries: self.logs.entries(),
+            is_deaf: false,
         }
     }
 
@@ -378,7 +381,7 @@ impl Engine {
             if heard == Heard::Appeared || via == Via::Unicast {
                 self.challenge(arrival, None, is_asked.then_some(tag));
             }
-        } else if via == Via::Unicast {
+        } else if via == Via::Unicast && beacon.is_deaf {
             self.beacons.reply_to.insert(source);
         }
         self.meet(heard, author, &beacon);

@@ -1,5 +1,6 @@
 //! When what is missing is fetched over a stream, and how a node that missed a key change finds one.
 
+use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -22,6 +23,8 @@ const PAUSE_FAILED_MAX: Duration = Duration::from_secs(30);
 const RUN_MAX: Duration = Duration::from_secs(600);
 /// Offers per second, whoever asks.
 const OFFERS_PER_SECOND: u32 = 20;
+/// Addresses remembered where a catch-up failed.
+const FAILED_MAX: usize = 16;
 
 #[derive(Default)]
 enum State {
@@ -29,6 +32,7 @@ enum State {
     Idle,
     Running {
         since: Timestamp,
+        address: SocketAddr,
     },
 }
 
@@ -40,6 +44,8 @@ pub(super) struct CatchUps {
     failures: u32,
     /// Nonce of the probe that waits for an offer.
     probe: Option<[u8; 8]>,
+    /// Where a catch-up failed since one went well; offers from there come last.
+    failed: VecDeque<SocketAddr>,
     probe_wanted: Option<EpochTag>,
     probe_not_before: Timestamp,
     offers: Option<Budget>,
@@ -49,10 +55,21 @@ impl CatchUps {
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let catch_up = match self.state {
             State::Idle => self.wanted.then_some(self.not_before),
-            State::Running { since } => Some(since + RUN_MAX),
+            State::Running { since, .. } => Some(since + RUN_MAX),
         };
         let probe = self.probe_wanted.map(|_epoch| self.probe_not_before);
         catch_up.into_iter().chain(probe).min()
+    }
+
+    fn note_end(&mut self, ended: &State, complete: bool) {
+        if complete {
+            self.failed.clear();
+        } else if let State::Running { address, .. } = ended {
+            self.failed.push_back(*address);
+            if self.failed.len() > FAILED_MAX {
+                self.failed.pop_front();
+            }
+        }
     }
 }
 
@@ -63,14 +80,15 @@ impl Engine {
 
     /// Datagrams under an unknown key: perhaps this node missed a key change.
     pub(super) fn want_probe(&mut self, epoch: EpochTag) {
-        if !self.is_expelled {
+        // One that left has to be heard by those who changed the key meanwhile.
+        if !self.is_silent() {
             self.catch_ups.probe_wanted = Some(epoch);
         }
     }
 
     pub(super) fn poll_catch_ups(&mut self) {
         let now = self.now.mono;
-        if let State::Running { since } = self.catch_ups.state {
+        if let State::Running { since, .. } = self.catch_ups.state {
             if now.since(since) >= RUN_MAX {
                 self.on_catch_up_ended(false);
             }
@@ -78,6 +96,10 @@ impl Engine {
         let is_due = self.catch_ups.probe_not_before <= now;
         if let Some(epoch) = self.catch_ups.probe_wanted.take_if(|_epoch| is_due) {
             self.back_off_probe();
+            if self.catch_ups.probe.is_some() {
+                // No other offer came.
+                self.catch_ups.failed.clear();
+            }
             let mut nonce = [0; 8];
             self.rng.fill_bytes(&mut nonce);
             self.catch_ups.probe = Some(nonce);
@@ -106,6 +128,7 @@ impl Engine {
     fn start_catch_up(&mut self, peer: Option<crate::NodeId>, address: SocketAddr) {
         self.catch_ups.state = State::Running {
             since: self.now.mono,
+            address,
         };
         self.multicast.is_suspended = true;
         self.counters.catch_ups += 1;
@@ -144,7 +167,8 @@ impl Engine {
     }
 
     pub(super) fn on_catch_up_ended(&mut self, complete: bool) {
-        self.catch_ups.state = State::Idle;
+        let ended = core::mem::take(&mut self.catch_ups.state);
+        self.catch_ups.note_end(&ended, complete);
         self.multicast.is_suspended = false;
         self.catch_ups.failures = if complete {
             0
@@ -199,9 +223,11 @@ impl Engine {
         if offer.group_tag != self.group_tag || self.catch_ups.probe != Some(offer.nonce) {
             return Err(Rejected::Unproven);
         }
-        if matches!(self.catch_ups.state, State::Idle) {
+        let address = SocketAddr::new(source.ip(), offer.stream_port);
+        let is_known_bad = self.catch_ups.failed.contains(&address);
+        if matches!(self.catch_ups.state, State::Idle) && !is_known_bad {
             self.catch_ups.probe = None;
-            self.start_catch_up(None, SocketAddr::new(source.ip(), offer.stream_port));
+            self.start_catch_up(None, address);
         }
         Ok(())
     }

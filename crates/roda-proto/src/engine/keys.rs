@@ -13,6 +13,7 @@ use crate::crypto;
 use crate::group::control::{Control, WRAPS_PER_ENTRY, Wrap, wrap_info};
 use crate::id::{EpochTag, NodeId};
 use crate::log::{Draft, EntryKind};
+use crate::multicast::Gate;
 use crate::multicast::backoff::jitter;
 use crate::record::{EpochRecord, Record};
 use crate::time::{Hlc, Timestamp};
@@ -100,7 +101,7 @@ impl Engine {
     }
 
     pub(super) fn on_rotate(&mut self, by: &NodeId, epoch: EpochTag, created: Hlc, wraps: &[Wrap]) {
-        if *by == self.node || self.is_expelled || self.knows_epoch(epoch) {
+        if *by == self.node || self.is_silent() || self.knows_epoch(epoch) {
             return;
         }
         let info = wrap_info(&self.group, epoch);
@@ -163,6 +164,9 @@ impl Engine {
         self.secure
             .rank(|epoch| membership.is_leaked(epoch), self.now.mono);
         let after = self.secure.epochs().next().map(|epoch| epoch.tag);
+        let leaked = after.filter(|_| !self.is_sending_safe());
+        self.multicast
+            .set_gate(leaked.map_or(Gate::Open, Gate::Leaked));
         if let (true, Some(tag)) = (before != after, after) {
             self.event(Event::EpochChanged(tag));
             self.prompt_beacon();

@@ -31,7 +31,7 @@ use crate::crypto::{self, SigningKey, WrapKey};
 use crate::error::Rejected;
 use crate::group::presence::Peers;
 use crate::group::{InviteId, MemberInfo, Membership, Presence};
-use crate::id::{AuthorId, GroupId, Incarnation, NodeId, Seq};
+use crate::id::{AuthorId, EpochTag, GroupId, Incarnation, NodeId, Seq};
 use crate::log::{Batch, Clock, Finished, Logs, Outbox};
 use crate::multicast::Multicast;
 use crate::record::{EpochRecord, Record, Snapshot};
@@ -55,6 +55,8 @@ enum InFlight {
         batch: Arc<Batch>,
         finished: Vec<Finished>,
         epochs: Vec<EpochRecord>,
+        /// The group key when it was written.
+        key: Option<EpochTag>,
     },
     Received {
         batch: Arc<Batch>,

@@ -266,6 +266,12 @@ impl Batch {
         self.has_control
     }
 
+    /// Whether all entries are control entries.
+    #[must_use]
+    pub fn is_control_only(&self) -> bool {
+        self.has_control && self.entries().all(|entry| entry.kind == EntryKind::Control)
+    }
+
     /// Names of the topics that the batch writes to.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         self.topics.iter().map(|at| self.topic_name(*at))

@@ -13,10 +13,11 @@ use core::time::Duration;
 use rand_core::Rng;
 
 use crate::error::Rejected;
-use crate::id::{AuthorId, Seq};
+use crate::id::{AuthorId, EpochTag, Seq};
 use crate::log::Batch;
 use crate::multicast::backoff::{BACKOFF_FREE_MEMBERS, jitter, nack_backoff};
 use crate::multicast::inbound::{Armed, Inbound, Progress};
+pub use crate::multicast::outbound::Gate;
 use crate::multicast::outbound::Outbound;
 use crate::multicast::rate::Rate;
 use crate::time::{Hlc, Timestamp};
@@ -86,14 +87,19 @@ impl Multicast {
         self.grtt
     }
 
+    /// What may leave from now on.
+    pub fn set_gate(&mut self, gate: Gate) {
+        self.outbound.set_gate(gate);
+    }
+
     /// Queues a batch of this node.
-    pub fn publish(&mut self, batch: &Arc<Batch>) {
-        self.outbound.publish(batch);
+    pub fn publish(&mut self, batch: &Arc<Batch>, written_under: Option<EpochTag>) {
+        self.outbound.publish(batch, written_under);
     }
 
     /// Keeps another's batch for repairs.
     pub fn keep(&mut self, batch: &Arc<Batch>) {
-        self.outbound.keep(batch);
+        self.outbound.keep(batch, None);
     }
 
     /// Whether own writing should pause.

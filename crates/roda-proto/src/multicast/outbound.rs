@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::id::{AuthorId, Seq};
+use crate::id::{AuthorId, EpochTag, Seq};
 use crate::log::Batch;
 use crate::multicast::inbound::full_mask;
 use crate::time::{Hlc, Timestamp};
@@ -23,10 +23,30 @@ pub const REPAIRS_MAX: usize = 16 * 1024;
 
 type Key = (AuthorId, Seq);
 
+/// What may leave under the group key of now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// Everything.
+    #[default]
+    Open,
+    /// Someone who does not belong has this key: what changes the group, and what this node wrote while
+    /// it was the right key. The rest waits for a better one, or to be asked for again.
+    Leaked(EpochTag),
+}
+
 struct Cached {
     batch: Arc<Batch>,
+    /// The group key of when this node wrote it.
+    key: Option<EpochTag>,
     /// When each fragment was last sent or heard as a repair.
     touched: [Option<Timestamp>; FRAGMENTS_MAX],
+}
+
+struct Fresh {
+    batch: Arc<Batch>,
+    key: Option<EpochTag>,
+    /// Next fragment.
+    index: u16,
 }
 
 struct Delayed {
@@ -40,18 +60,31 @@ pub struct Outbound {
     cache: BTreeMap<Key, Cached>,
     order: VecDeque<Key>,
     cached_bytes: usize,
-    fresh: VecDeque<(Arc<Batch>, u16)>,
+    fresh: VecDeque<Fresh>,
+    gate: Gate,
     fresh_bytes: usize,
     repairs: VecDeque<(Key, u16)>,
     delayed: BTreeMap<Key, Delayed>,
 }
 
 impl Outbound {
+    /// What may leave from now on.
+    pub fn set_gate(&mut self, gate: Gate) {
+        self.gate = gate;
+        let (cache, gate) = (&self.cache, self.gate);
+        self.repairs.retain(|(key, _)| {
+            cache
+                .get(key)
+                .is_some_and(|cached| gate.lets_pass(&cached.batch, cached.key))
+        });
+    }
+
     /// Keeps a batch for repairs.
-    pub fn keep(&mut self, batch: &Arc<Batch>) {
+    pub fn keep(&mut self, batch: &Arc<Batch>, written_under: Option<EpochTag>) {
         let key = (batch.author, batch.first);
         let cached = Cached {
             batch: Arc::clone(batch),
+            key: written_under,
             touched: [None; FRAGMENTS_MAX],
         };
         if self.cache.insert(key, cached).is_none() {
@@ -69,10 +102,14 @@ impl Outbound {
     }
 
     /// Queues a batch of this node.
-    pub fn publish(&mut self, batch: &Arc<Batch>) {
-        self.keep(batch);
+    pub fn publish(&mut self, batch: &Arc<Batch>, written_under: Option<EpochTag>) {
+        self.keep(batch, written_under);
         self.fresh_bytes += batch.bytes().len();
-        self.fresh.push_back((Arc::clone(batch), 0));
+        self.fresh.push_back(Fresh {
+            batch: Arc::clone(batch),
+            key: written_under,
+            index: 0,
+        });
     }
 
     /// Whether own writing should pause.
@@ -81,10 +118,17 @@ impl Outbound {
         self.fresh_bytes >= FRESH_BYTES_MAX
     }
 
-    /// Whether anything waits to be sent.
+    /// Whether nothing waits that may be sent.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.fresh.is_empty() && self.repairs.is_empty()
+        self.repairs.is_empty() && self.next_fresh().is_none()
+    }
+
+    /// The first fresh batch that may leave.
+    fn next_fresh(&self) -> Option<usize> {
+        self.fresh
+            .iter()
+            .position(|fresh| self.gate.lets_pass(&fresh.batch, fresh.key))
     }
 
     /// The first entry that was not sent completely yet, and its clock.
@@ -92,7 +136,7 @@ impl Outbound {
     pub fn first_unsent(&self) -> Option<(Seq, Hlc)> {
         self.fresh
             .front()
-            .map(|(batch, _)| (batch.first, batch.hlc_first))
+            .map(|fresh| (fresh.batch.first, fresh.batch.hlc_first))
     }
 
     /// When a delayed repair is due.
@@ -174,6 +218,9 @@ impl Outbound {
         let Some(cached) = self.cache.get_mut(&key) else {
             return;
         };
+        if !self.gate.lets_pass(&cached.batch, cached.key) {
+            return;
+        }
         for index in bits(mask) {
             let touched = &mut cached.touched[usize::from(index)];
             let recent = touched.is_some_and(|at| now.since(at) < holdoff);
@@ -225,9 +272,8 @@ impl Outbound {
             }
             self.repairs.pop_front();
         }
-        self.fresh
-            .front()
-            .map(|(batch, index)| (fragment_frame(batch, *index), false))
+        let fresh = &self.fresh[self.next_fresh()?];
+        Some((fragment_frame(&fresh.batch, fresh.index), false))
     }
 
     /// What [`Self::peek`] showed was sent.
@@ -235,16 +281,26 @@ impl Outbound {
         if self.repairs.pop_front().is_some() {
             return;
         }
-        let Some((batch, index)) = self.fresh.front_mut() else {
+        let Some(position) = self.next_fresh() else {
             return;
         };
+        let Fresh { batch, index, .. } = &mut self.fresh[position];
         if let Some(cached) = self.cache.get_mut(&(batch.author, batch.first)) {
             cached.touched[usize::from(*index)] = Some(now);
         }
         *index += 1;
         if usize::from(*index) * FRAGMENT_DATA_LEN >= batch.bytes().len() {
             self.fresh_bytes -= batch.bytes().len();
-            self.fresh.pop_front();
+            self.fresh.remove(position);
+        }
+    }
+}
+
+impl Gate {
+    fn lets_pass(self, batch: &Batch, written_under: Option<EpochTag>) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Leaked(current) => written_under == Some(current) || batch.is_control_only(),
         }
     }
 }

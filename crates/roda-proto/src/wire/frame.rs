@@ -152,6 +152,9 @@ pub struct Beacon {
     /// Number of all entries it has.
     #[n(10)]
     pub entries: u64,
+    /// Sent by unicast, because multicast of the receiver is not heard: please answer the same way.
+    #[n(11)]
+    pub is_deaf: bool,
 }
 
 /// Where a member is.
