@@ -320,7 +320,7 @@ impl Engine {
     }
 
     /// Someone's membership ended: what it wrote beyond that never counted.
-    fn on_removal(&mut self) {
+    pub(super) fn on_removal(&mut self) {
         for _ in 0..CUT_ROUNDS_MAX {
             let voided = self.logs.apply_cuts(&self.membership);
             if voided.is_empty() {

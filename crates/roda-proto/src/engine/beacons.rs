@@ -203,7 +203,11 @@ impl Engine {
             // A plain answer is answered no more, or two nodes would go on for ever.
             let is_deaf = !self.peers.is_heard_by_multicast(self.now.mono, &address);
             let mut writer = Writer::new();
-            Frame::Beacon(Beacon { is_deaf, ..beacon.clone() }).write(&mut writer);
+            Frame::Beacon(Beacon {
+                is_deaf,
+                ..beacon.clone()
+            })
+            .write(&mut writer);
             Frame::Path(self.beacons.path_token(&address)).write(&mut writer);
             pad(&mut writer, CONTACT_FRAMES_LEN);
             if let Some(datagram) = self.secure.seal(writer.as_slice()) {

@@ -138,11 +138,18 @@ impl Engine {
     /// One of the peers that have most, at random, so that many newcomers spread over many servers.
     fn choose_server(&mut self) -> Option<(Option<crate::NodeId>, SocketAddr)> {
         let now = self.now.mono;
+        let own = self.logs.entries();
+        let is_known = |peer: &Peer| {
+            let is_member = |node| self.membership.is_active(&node);
+            peer.stream_port != 0 && peer.node.is_some_and(is_member)
+        };
+        // Whom this node does not know yet may not know it either: only if nobody else has more.
+        let has_known = self
+            .peers
+            .online(now)
+            .any(|(_, peer)| is_known(peer) && peer.beacon.entries > own);
         let serves = |peer: &Peer| {
-            peer.stream_port != 0
-                && peer
-                    .node
-                    .is_none_or(|node| self.membership.is_active(&node))
+            is_known(peer) || (!has_known && peer.stream_port != 0 && peer.node.is_none())
         };
         let most = self
             .peers

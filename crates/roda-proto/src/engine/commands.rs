@@ -60,27 +60,31 @@ impl Engine {
                 nick,
             } => self.admit(id, node, invite, &proof, wrap_key, nick),
             Command::Remove { node } => self.remove(id, node),
-            Command::Leave => {
-                self.is_leaving = true;
-                let admissions = self
-                    .membership
-                    .member(&self.node)
-                    .map(|member| member.admissions());
-                self.write(
-                    id,
-                    vec![Control::Leave {
-                        admissions: admissions.unwrap_or_default(),
-                    }],
-                    Vec::new(),
-                );
-                Ok(())
-            }
+            Command::Leave => self.leave(id),
             Command::Bye => {
                 self.send_bye();
                 self.done_at_once(id);
                 Ok(())
             }
         }
+    }
+
+    fn leave(&mut self, id: CommandId) -> Result<(), CommandError> {
+        let member = self.membership.member(&self.node);
+        let admissions = member.map(|member| member.admissions()).unwrap_or_default();
+        // Before its own admission is here, it could not say what ends.
+        if admissions.is_empty() {
+            return Err(CommandError::Busy);
+        }
+        self.is_leaving = true;
+        self.outbox.push_last(Draft {
+            command: Some(id),
+            kind: EntryKind::Control,
+            topic: None,
+            bodies: [Control::Leave { admissions }.encode()].into(),
+            records: Vec::new(),
+        });
+        Ok(())
     }
 
     fn done_at_once(&mut self, command: CommandId) {

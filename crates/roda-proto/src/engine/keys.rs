@@ -192,7 +192,7 @@ impl Engine {
     fn schedule_rotation(&mut self) {
         let fits = |epoch| !self.membership.is_leaked(epoch) && self.membership.is_for_all(epoch);
         let is_member = self.membership.is_active(&self.node);
-        if self.secure.epochs().next().is_none_or(fits) || !is_member || self.is_leaving {
+        if self.secure.epochs().next().is_none_or(fits) || !is_member {
             self.keys.rotate_at = None;
         } else if self.keys.rotate_at.is_none() {
             let members = u32::try_from(self.membership.count()).unwrap_or(u32::MAX);

@@ -173,7 +173,8 @@ impl Engine {
             rng,
             now,
         };
-        engine.on_recipients_changed();
+        // A removal may have reached the disk without what it voids.
+        engine.on_removal();
         engine
     }
 

@@ -346,10 +346,14 @@ impl Logs {
     pub fn apply_cuts(&mut self, membership: &Membership) -> Vec<(AuthorId, Seq)> {
         let mut voided = Vec::new();
         for (author, log) in &self.authors {
-            if let Allowed::UpTo(cut) = membership.allowed(&log.node, author) {
-                if log.accepted > cut {
-                    voided.push((*author, cut, log.durable));
-                }
+            let cut = match membership.allowed(&log.node, author) {
+                Allowed::UpTo(cut) => cut,
+                // Its admission is void. This node's own log stays, so that no number is used twice.
+                Allowed::NotYet if *author != self.own => Seq(0),
+                Allowed::All | Allowed::NotYet => continue,
+            };
+            if log.accepted > cut {
+                voided.push((*author, cut, log.durable));
             }
         }
         for (author, cut, durable) in &voided {

@@ -66,6 +66,8 @@ pub struct Outbox {
     control: VecDeque<Waiting>,
     messages: VecDeque<Waiting>,
     bytes: usize,
+    /// The last entry of this log is in a batch.
+    is_closed: bool,
 }
 
 struct Waiting {
@@ -96,11 +98,12 @@ impl Outbox {
     /// Whether nothing waits that may be written now.
     #[must_use]
     pub fn is_empty(&self, control_only: bool) -> bool {
-        self.control.is_empty() && (control_only || self.messages.is_empty())
+        self.is_closed || (self.control.is_empty() && (control_only || self.messages.is_empty()))
     }
 
     /// Drops the drafts of which a part is already in a batch.
     pub fn drop_begun(&mut self) {
+        self.is_closed = false;
         for queue in [&mut self.control, &mut self.messages] {
             if queue
                 .front()
@@ -118,6 +121,15 @@ impl Outbox {
     pub fn commands(&self) -> Vec<CommandId> {
         let all = self.control.iter().chain(&self.messages);
         all.filter_map(|waiting| waiting.draft.command).collect()
+    }
+
+    /// Queues the last entry of this log: it follows all that waits, and nothing follows it.
+    pub fn push_last(&mut self, draft: Draft) {
+        self.bytes += draft.bodies.iter().map(Vec::len).sum::<usize>();
+        self.messages.push_back(Waiting {
+            draft,
+            started: None,
+        });
     }
 
     /// Queues a command's entries, at least one.
@@ -146,8 +158,9 @@ impl Outbox {
         let mut builder = BatchBuilder::new(head.next());
         let (mut finished, mut records) = (Vec::new(), Vec::new());
         // What follows records belongs under the new key that they are, so it is not in this batch.
-        while records.is_empty() {
-            let queue = if self.control.is_empty() && !control_only {
+        while records.is_empty() && !self.is_closed {
+            let is_message = self.control.is_empty() && !control_only;
+            let queue = if is_message {
                 &mut self.messages
             } else {
                 &mut self.control
@@ -156,6 +169,8 @@ impl Outbox {
                 break;
             };
             let draft = &mut waiting.draft;
+            // Only a last entry is a control entry among the messages.
+            let is_last = is_message && draft.kind == EntryKind::Control;
             let Some(body) = draft.bodies.front() else {
                 break;
             };
@@ -177,6 +192,7 @@ impl Outbox {
                         hlc,
                     });
                 }
+                self.is_closed = is_last;
                 queue.pop_front();
             }
         }

@@ -163,6 +163,14 @@ impl World {
         Ok(())
     }
 
+    /// Whether a node itself says that it belongs no more.
+    fn is_out(&self, node: usize) -> bool {
+        let machine = &self.nodes[node];
+        let engine = machine.engine.as_ref();
+        machine.standing == Standing::Member
+            && engine.is_some_and(|engine| !engine.is_member(&machine.id))
+    }
+
     fn failed(&mut self, node: usize, command: CommandId, error: CommandError) -> Check {
         self.totals.failed += 1;
         let wish = self.wish_of(node, command)?;
@@ -175,6 +183,10 @@ impl World {
             }
             // A crash swallowed the answer to an earlier command that had taken effect.
             (Wish::Leave, CommandError::NotMember) => self.nodes[node].standing = Standing::Gone,
+            // So did the leave of the one to be removed.
+            (Wish::Remove(target), CommandError::UnknownMember) if self.is_out(target) => {
+                self.nodes[target].standing = Standing::Gone;
+            }
             (wish, _) => self.wish_again(node, &wish),
         }
         Ok(())
