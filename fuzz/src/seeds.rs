@@ -56,6 +56,7 @@ pub fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
     let others = [
         Frame::Path(77),
         Frame::Attach(u64::MAX),
+        Frame::Echo(300),
         Frame::Peers(vec![Peer {
             ip: [1; 16],
             port: 9,
@@ -66,7 +67,7 @@ pub fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         group_tag: group_tag(&GROUP),
         nonce: [2; 8],
         invite: InviteId(NodeId([4; 32])),
-        epoch: roda_proto::EpochTag(4),
+        epoch: EpochTag(4),
     };
     let offer = Offer {
         group_tag: group_tag(&GROUP),

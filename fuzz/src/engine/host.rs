@@ -7,8 +7,7 @@ use std::sync::Arc;
 use roda_proto::crypto::{self, SigningKey};
 use roda_proto::{
     AuthorId, Batch, Command, CommandId, Config, Engine, EpochRecord, Event, GroupId, Hash, Head,
-    Hlc, Identity, Incarnation, Input, NodeId, Now, Output, Record, Seed, Seq, Snapshot, Via,
-    WriteId,
+    Hlc, Identity, Incarnation, Input, Now, Output, Record, Seed, Seq, Snapshot, Via, WriteId,
 };
 use zeroize::Zeroizing;
 
@@ -76,10 +75,6 @@ impl Host {
             checked: 0,
             written: BTreeSet::new(),
         }
-    }
-
-    pub(super) const fn node(&self) -> NodeId {
-        self.engine.node()
     }
 
     pub(super) const fn author(&self) -> AuthorId {

@@ -51,7 +51,7 @@ impl Liar {
     /// A frame that parses.
     pub(super) fn frame(&self, cursor: &mut Cursor<'_>) -> Vec<u8> {
         let author = self.some_author(cursor);
-        let frame = match cursor.number() % 7 {
+        let frame = match cursor.number() % 8 {
             0 => Frame::Fragment(Fragment {
                 author,
                 first: Seq(cursor.border()),
@@ -64,7 +64,8 @@ impl Liar {
             2 => Frame::Beacon(self.beacon(author, cursor)),
             3 => Frame::Path(cursor.border()),
             4 => Frame::Attach(cursor.border()),
-            5 => Frame::Peers(vec![Peer {
+            5 => Frame::Echo(cursor.border()),
+            6 => Frame::Peers(vec![Peer {
                 ip: [0xff; 16],
                 port: 9,
             }]),
@@ -114,6 +115,7 @@ impl Liar {
             answers: vec![SenderTag(cursor.border())],
             wall: START + cursor.border() / 2,
             entries: cursor.border(),
+            is_deaf: cursor.number().is_multiple_of(2),
         }
     }
 

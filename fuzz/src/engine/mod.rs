@@ -217,7 +217,6 @@ impl World {
         if from == to {
             return;
         }
-        let peer = self.hosts[from].node();
         let keys = self.hosts[from].epoch_keys();
         let batches = self.hosts[from].durable.clone();
         let target = &mut self.hosts[to];
@@ -226,8 +225,7 @@ impl World {
             target.input(self.now, Input::Batch(batch.bytes()));
         }
         let complete = true;
-        target.input(self.now, Input::CatchUpEnded {
- complete });
+        target.input(self.now, Input::CatchUpEnded { complete });
         self.collect();
     }
 
