@@ -32,7 +32,8 @@ pub use types::{
     VerifyReport,
 };
 
-/// Compiles and runs the example of the README.
+/// Compiles and runs the example of the README, in both languages.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../README.pt-BR.md")]
 struct Readme;
