@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use roda_proto::group::control::Control;
+use roda_proto::log::EntryKind;
 use roda_proto::{
     AuthorId, Batch, EpochRecord, EpochTag, Head, Hlc, Identity, Record, Seq, Snapshot, WriteId,
 };
@@ -116,6 +118,29 @@ impl Stored {
         let (_, batch) = upto.next_back()?;
         let entry = batch.entries().find(|entry| entry.seq == seq)?;
         Some(entry.body.to_vec())
+    }
+
+    /// Whether an author has written that it leaves.
+    #[must_use]
+    pub fn has_left(&self, author: &AuthorId) -> bool {
+        let own = self.control.iter().filter(|batch| batch.author == *author);
+        own.flat_map(|batch| batch.entries()).any(|entry| {
+            entry.kind == EntryKind::Control
+                && matches!(Control::parse(entry.body), Ok(Control::Leave { .. }))
+        })
+    }
+
+    /// Numbers of the entries of a command that wrote `first..=last`: what changes the group may have
+    /// gone between them.
+    #[must_use]
+    pub fn messages(&self, author: AuthorId, first: Seq, last: Seq) -> Vec<Seq> {
+        let batches = self.batches.range((author, Seq(0))..=(author, last));
+        let entries = batches.flat_map(|(_, batch)| batch.entries());
+        entries
+            .filter(|entry| entry.kind == EntryKind::Message)
+            .map(|entry| entry.seq)
+            .filter(|seq| (first..=last).contains(seq))
+            .collect()
     }
 
     /// The newest batches.
@@ -265,7 +290,7 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use roda_proto::crypto::SigningKey;
-    use roda_proto::log::{BatchBuilder, EntryKind};
+    use roda_proto::log::BatchBuilder;
     use roda_proto::{Hash, Incarnation, Topic};
 
     use super::*;

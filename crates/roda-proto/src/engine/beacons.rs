@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
-use super::datagrams::Arrival;
+use super::datagrams::{Arrival, ECHO_LEN};
 use super::{Config, Destination, Engine, Event, Via};
 use crate::crypto::{self, SEAL_LEN};
 use crate::error::Rejected;
@@ -402,7 +402,7 @@ impl Engine {
             let challenge = Challenge {
                 ask,
                 answer,
-                room: arrival.len,
+                room: arrival.room,
             };
             self.beacons.challenges.insert(arrival.source, challenge);
             self.prompt_beacon();
@@ -412,10 +412,12 @@ impl Engine {
     /// Someone wants to know whether datagrams to the address it sees arrive here.
     pub(super) fn on_path(&mut self, arrival: Arrival, token: u64) {
         self.peers.on_path(arrival.sender, token);
+        if !arrival.may_echo {
+            return;
+        }
         if let Some(datagram) = self.secure.seal(&Frame::Echo(token).to_vec()) {
-            if datagram.len() <= arrival.len {
-                self.transmit(Destination::Address(arrival.source), datagram);
-            }
+            debug_assert!(datagram.len() <= ECHO_LEN, "an echo has a fixed length");
+            self.transmit(Destination::Address(arrival.source), datagram);
         }
     }
 

@@ -3,13 +3,18 @@
 use core::net::SocketAddr;
 
 use super::{Destination, Engine, Event, Via};
+use crate::crypto::SEAL_LEN;
 use crate::error::Rejected;
 use crate::group::{Allowed, Presence};
 use crate::id::{SenderTag, Seq};
 use crate::multicast::inbound::Progress;
 use crate::multicast::{Outgoing, nack_frame};
+use crate::wire::header::HEADER_LEN;
 use crate::wire::join::{Offer, Probe};
 use crate::wire::{Fragment, Frame, Header, Nack};
+
+/// Length of a datagram that echoes a path token: its frame is a kind and 64 bits.
+pub(super) const ECHO_LEN: usize = HEADER_LEN + 1 + 8 + SEAL_LEN;
 
 /// Where a frame came from.
 #[derive(Clone, Copy)]
@@ -17,8 +22,11 @@ pub(super) struct Arrival {
     pub(super) sender: SenderTag,
     pub(super) source: SocketAddr,
     pub(super) via: Via,
-    /// Length of the datagram: an answer to an address that is not proved is no longer.
-    pub(super) len: usize,
+    /// Bytes that may go to an address that is not proved: the length of the datagram, without the echoes
+    /// that it is answered with.
+    pub(super) room: usize,
+    /// Whether its echoes are no longer than itself.
+    pub(super) may_echo: bool,
 }
 
 impl Engine {
@@ -55,11 +63,14 @@ impl Engine {
         }
         self.peers
             .on_datagram(now, opened.sender, via == Via::Multicast);
+        let is_path = |frame: &&Frame<'_>| matches!(frame, Frame::Path(_));
+        let echoes = frames.iter().filter(is_path).count() * ECHO_LEN;
         let arrival = Arrival {
             sender: opened.sender,
             source,
             via,
-            len,
+            room: len.saturating_sub(echoes),
+            may_echo: echoes <= len,
         };
         let mut result = Ok(());
         for frame in frames {

@@ -20,8 +20,12 @@ const INVITES_MAX: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct Member {
     /// Observed-remove set: a member is active while any admission is not ended (Shapiro et al., 2011).
-    admissions: BTreeSet<EntryId>,
+    /// One that is older than a removal cannot know of it, so that ends with it even if unobserved: else
+    /// whoever was let in twice at once would stay after being removed.
+    admissions: BTreeMap<EntryId, Hlc>,
     ended: BTreeSet<EntryId>,
+    /// Clock of the newest removal.
+    removed: Hlc,
     /// Where to wrap group keys for it.
     pub wrap_key: Option<[u8; WRAP_KEY_LEN]>,
     /// Name for people, and the clock at which it was said.
@@ -113,7 +117,7 @@ impl Membership {
                         .entry(batch.node)
                         .or_default()
                         .admissions
-                        .insert(id);
+                        .insert(id, hlc);
                 }
             }
             Control::Profile { nick, wrap_key } => {
@@ -137,7 +141,7 @@ impl Membership {
                     self.admitted.entry(*epoch).or_default().insert(*node);
                 }
                 let member = self.members.entry(*node).or_default();
-                member.admissions.insert(id);
+                member.admissions.insert(id, hlc);
                 member.wrap_key.get_or_insert(*wrap_key);
                 member.say_nick(hlc, nick);
                 if let Some(invite) = self.invites.get_mut(invite) {
@@ -148,9 +152,9 @@ impl Membership {
                 node,
                 admissions,
                 cuts,
-            } => self.end(*node, admissions, cuts),
+            } => self.end(*node, hlc, admissions, cuts),
             Control::Leave { admissions } => {
-                self.end(batch.node, admissions, &[(id.author, id.seq)]);
+                self.end(batch.node, hlc, admissions, &[(id.author, id.seq)]);
                 self.members.entry(batch.node).or_default().has_left = true;
             }
             Control::Rotate { epoch, wraps, .. } => {
@@ -178,8 +182,9 @@ impl Membership {
         }
     }
 
-    fn end(&mut self, node: NodeId, admissions: &[EntryId], cuts: &[(AuthorId, Seq)]) {
+    fn end(&mut self, node: NodeId, hlc: Hlc, admissions: &[EntryId], cuts: &[(AuthorId, Seq)]) {
         let member = self.members.entry(node).or_default();
+        member.removed = member.removed.max(hlc);
         member.ended.extend(admissions);
         for (author, seq) in cuts {
             // Two removals that did not know of each other: whatever one of them had seen counts.
@@ -320,7 +325,14 @@ impl Membership {
 
 impl Member {
     fn is_active(&self) -> bool {
-        !self.admissions.is_subset(&self.ended)
+        self.lasting().next().is_some()
+    }
+
+    fn lasting(&self) -> impl Iterator<Item = EntryId> {
+        self.admissions
+            .iter()
+            .filter(|(id, hlc)| **hlc > self.removed && !self.ended.contains(id))
+            .map(|(id, _)| *id)
     }
 
     fn say_nick(&mut self, hlc: Hlc, nick: &str) {
@@ -338,6 +350,6 @@ impl Member {
     /// The admissions that a removal has to end.
     #[must_use]
     pub fn admissions(&self) -> Vec<EntryId> {
-        self.admissions.difference(&self.ended).copied().collect()
+        self.lasting().collect()
     }
 }

@@ -159,7 +159,10 @@ impl Outbox {
         let (mut finished, mut records) = (Vec::new(), Vec::new());
         // What follows records belongs under the new key that they are, so it is not in this batch.
         while records.is_empty() && !self.is_closed {
-            let is_message = self.control.is_empty() && !control_only;
+            // A command's entries follow each other, so far as that is safe.
+            let has_begun = |waiting: &Waiting| waiting.started.is_some();
+            let is_begun = self.messages.front().is_some_and(has_begun);
+            let is_message = !control_only && (self.control.is_empty() || is_begun);
             let queue = if is_message {
                 &mut self.messages
             } else {

@@ -163,12 +163,11 @@ impl World {
         Ok(())
     }
 
-    /// Whether a node itself says that it belongs no more.
+    /// Whether a node has said that it leaves.
     fn is_out(&self, node: usize) -> bool {
         let machine = &self.nodes[node];
-        let engine = machine.engine.as_ref();
-        machine.standing == Standing::Member
-            && engine.is_some_and(|engine| !engine.is_member(&machine.id))
+        let disk = machine.disk.as_ref();
+        disk.is_some_and(|disk| disk.stored().has_left(&machine.author))
     }
 
     fn failed(&mut self, node: usize, command: CommandId, error: CommandError) -> Check {
