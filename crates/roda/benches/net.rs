@@ -1,6 +1,7 @@
 //! Prints what a datagram costs on loopback, one per system call and many.
 //!
 //! Run with `cargo bench -p roda --bench net`.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![expect(clippy::print_stdout, reason = "results are this program's purpose")]
 
 // The module is private to the library, so it is compiled into the bench once more; and with

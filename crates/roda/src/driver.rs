@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roda_proto::{
-    Command, CommandId, Config, Counters, Deadline, Destination, Engine, Event, Hlc, Incarnation,
-    Input, MemberInfo, NodeId, Now, Output, Seed, Snapshot, Timestamp, Via, WallTime,
+    Command, CommandId, Config, Deadline, Destination, Engine, Event, Hlc, Incarnation, Input,
+    NodeId, Now, Output, Seed, Snapshot, Timestamp, Via, WallTime,
 };
 use roda_store::{Contact, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -18,11 +18,12 @@ use crate::error::{Error, Result};
 use crate::net::{Net, REFRESH_INTERVAL, REJOIN_INTERVAL, RecvBatch};
 use crate::random;
 use crate::stream::{Fetched, StreamError, TlsIdentity};
-use crate::types::{InterfaceStatus, Receipt, Status};
+use crate::types::{Receipt, Status};
 use crate::view::View;
 use crate::writer::{Writer, Written};
 
 mod catch_up;
+mod status;
 
 pub(crate) use catch_up::FETCHED_MAX;
 
@@ -278,7 +279,7 @@ impl Driver {
         }
     }
 
-    fn publish_view(&mut self) {
+    fn publish_view(&self) {
         let view = View {
             group: self.engine.group(),
             group_name: self.engine.group_name().map(str::to_owned),
@@ -287,12 +288,12 @@ impl Driver {
             addresses: self.net.local_addresses(),
             is_failed: self.failure.is_some(),
         };
-        if let Some(name) = &view.group_name {
-            if self.published.view.borrow().group_name.as_ref() != Some(name) {
-                let name = name.clone();
-                self.writer
-                    .run(move |store| store.set_meta("group_name", &name));
-            }
+        if let Some(name) = &view.group_name
+            && self.published.view.borrow().group_name.as_ref() != Some(name)
+        {
+            let name = name.clone();
+            self.writer
+                .run(move |store| store.set_meta("group_name", &name));
         }
         self.published.view.send_replace(view);
     }
@@ -502,84 +503,6 @@ impl Driver {
             Err(error) => tracing::warn!(%error, "cannot list interfaces"),
         }
     }
-
-    fn status(&self) -> Status {
-        let members = self.engine.members();
-        let online = |member: &&MemberInfo| member.presence < roda_proto::Presence::Down;
-        let nick = members
-            .first()
-            .map(|member| member.nick.clone())
-            .unwrap_or_default();
-        let interfaces = self
-            .net
-            .interfaces()
-            .iter()
-            .map(|interface| InterfaceStatus {
-                name: interface.name.clone(),
-                addresses: interface
-                    .addresses
-                    .iter()
-                    .map(|address| address.ip)
-                    .collect(),
-                index: interface.index,
-            });
-        let carriers: Vec<_> = self.engine.carriers().into_iter().collect();
-        let mut counters = counters(self.engine.counters());
-        counters.insert("datagrams_dropped", self.net.dropped());
-        Status {
-            group: self.engine.group().to_hex(),
-            group_name: self.engine.group_name().unwrap_or_default().to_owned(),
-            node: self.engine.node().to_hex(),
-            author: self.engine.author().to_hex(),
-            nick,
-            pid: std::process::id(),
-            uptime: self.started.elapsed(),
-            epoch: self
-                .engine
-                .epoch_keys()
-                .first()
-                .map_or(0, |epoch| epoch.tag.0),
-            carrier: match carriers[..] {
-                [] => "none",
-                [roda_proto::group::Carrier::Multicast] => "multicast",
-                [roda_proto::group::Carrier::Unicast] => "unicast",
-                _ => "mixed",
-            },
-            interfaces: interfaces.collect(),
-            multicast_groups: self.net.groups(),
-            addresses: self.net.local_addresses(),
-            stream_port: self.config.stream_port,
-            members: members.len(),
-            members_online: members.iter().filter(online).count(),
-            entries: self.engine.entries(),
-            stable: self.engine.stable(),
-            next_timer: self.deadline.map(|deadline| deadline.reason),
-            counters,
-            rejected: self
-                .engine
-                .counters()
-                .rejected
-                .iter()
-                .map(|(why, n)| (why.to_string(), *n))
-                .collect(),
-            problems: self.problems.values().cloned().collect(),
-        }
-    }
-}
-
-fn counters(counters: &Counters) -> BTreeMap<&'static str, u64> {
-    BTreeMap::from([
-        ("datagrams_received", counters.datagrams_received),
-        ("datagrams_sent", counters.datagrams_sent),
-        ("bytes_sent", counters.bytes_sent),
-        ("nacks_sent", counters.nacks_sent),
-        ("nacks_received", counters.nacks_received),
-        ("repairs_sent", counters.repairs_sent),
-        ("duplicates", counters.duplicates),
-        ("batches_received", counters.batches_received),
-        ("catch_ups", counters.catch_ups),
-        ("beacons_sent", counters.beacons_sent),
-    ])
 }
 
 #[expect(

@@ -7,6 +7,7 @@
 
 mod driver;
 mod error;
+mod home;
 mod mirror;
 mod net;
 mod node;
@@ -19,7 +20,8 @@ mod view;
 mod writer;
 
 pub use error::{Error, Result};
-pub use node::{Node, peek, verify_home};
+pub use home::{peek, verify_home};
+pub use node::Node;
 pub use roda_proto::group::{Carrier, InviteTokenError};
 pub use roda_proto::log::{BODY_LEN_MAX, TopicError};
 pub use roda_proto::stream::Refusal;

@@ -117,10 +117,10 @@ impl Writer {
     /// Finishes what was ordered and closes the store.
     pub(crate) fn close(mut self) {
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the writer thread panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer thread panicked");
         }
     }
 }
@@ -192,12 +192,12 @@ impl Thread {
             }
         }
         self.backlog.fetch_sub(len, Relaxed);
-        if generation == self.generation {
-            if let Some(store) = &mut self.store {
-                match store.append(&all) {
-                    Ok(()) => self.tell(Written::Durable(ids)),
-                    Err(error) => self.fail(error),
-                }
+        if generation == self.generation
+            && let Some(store) = &mut self.store
+        {
+            match store.append(&all) {
+                Ok(()) => self.tell(Written::Durable(ids)),
+                Err(error) => self.fail(error),
             }
         }
         other

@@ -1,5 +1,7 @@
 //! Real nodes on this machine's loopback interface: real sockets, real SQLite.
 
+#![expect(clippy::unwrap_used, reason = "a failed step ends the test")]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,0 +1,305 @@
+//! How a node comes to run: made, joined, or opened again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roda_proto::group::{InviteToken, founding_group_id, short_name};
+use roda_proto::{Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, crypto};
+use roda_store::Store;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use zeroize::Zeroizing;
+
+use super::{Node, Shared};
+use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
+use crate::error::{Error, Result};
+use crate::home::{DATABASE, host_name, prepare};
+use crate::mirror::Mirrors;
+use crate::net::{Net, OpenError};
+use crate::random;
+use crate::service::{self, Service};
+use crate::stream::{JoinError, Listener, TlsIdentity, discover};
+use crate::types::Options;
+use crate::view::{View, epoch_records};
+use crate::writer::Writer;
+
+/// Requests that may wait for the driver; senders wait beyond it.
+const REQUESTS_MAX: usize = 256;
+/// Batches a subscriber may be behind.
+const DELIVERED_MAX: usize = 4096;
+
+/// What differs between a new, a joining and a returning node.
+struct Start {
+    store: Store,
+    net: Net,
+    identity: TlsIdentity,
+    admission: Option<CatchUp>,
+}
+
+impl Node {
+    /// Makes a group and starts its first node.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyInGroup`], or why the home or the network cannot be used.
+    pub async fn create(home: &Path, name: &str, options: Options) -> Result<Self> {
+        let database = prepare(home)?;
+        if database.exists() {
+            return Err(Error::AlreadyInGroup(home.into()));
+        }
+        let seed = Zeroizing::new(random::bytes()?);
+        let identity = TlsIdentity::new(&seed).map_err(|error| Error::Store(error.to_string()))?;
+        let salt = random::bytes()?;
+        let name = short_name(name);
+        let group = founding_group_id(&identity.node(), &salt, &name);
+        let net = open_net(&group, &options)?;
+        let record = Identity {
+            seed,
+            incarnation: Incarnation(random::bytes()?),
+            group,
+            group_name: name.clone(),
+        };
+        let mut store =
+            Store::create(&database, &record).map_err(|error| Error::store(home, error))?;
+        let secret = Zeroizing::new(random::bytes()?);
+        let epoch = EpochRecord {
+            tag: crypto::epoch_tag(&secret),
+            secret,
+            created: Hlc::ZERO,
+        };
+        store
+            .append(&[Record::Epoch(epoch)])
+            .map_err(|error| Error::store(home, error))?;
+        let nick = options.nick.clone().unwrap_or_else(host_name);
+        let node = Self::start(
+            home,
+            Start {
+                store,
+                net,
+                identity,
+                admission: None,
+            },
+            &options,
+        )?;
+        node.command(Command::Found { salt, name, nick }).await?;
+        Ok(node)
+    }
+
+    /// Joins a group; returns once a member has admitted this node and handed over the log.
+    ///
+    /// # Errors
+    /// [`Error::JoinTimeout`] or [`Error::Refused`]: the home is untouched.
+    pub async fn join(
+        home: &Path,
+        token: &InviteToken,
+        timeout: Duration,
+        options: Options,
+    ) -> Result<Self> {
+        let database = prepare(home)?;
+        if database.exists() {
+            return Err(Error::AlreadyInGroup(home.into()));
+        }
+        if wall() > token.expires {
+            return Err(Error::TokenExpired);
+        }
+        let seed = Zeroizing::new(random::bytes()?);
+        let identity = TlsIdentity::new(&seed).map_err(|error| Error::Store(error.to_string()))?;
+        let wrap_key = *crypto::WrapKey::from_seed(&seed).public();
+        let net = open_net(&token.group, &options)?;
+        let nick = options.nick.clone().unwrap_or_else(host_name);
+        let found = discover(&net, &identity, token, &nick, &wrap_key, timeout).await;
+        let admission = found.map_err(|error| match error {
+            JoinError::Refused(refusal) => Error::Refused(refusal),
+            JoinError::Unreachable(error) => Error::Network(error.to_string()),
+            JoinError::NoRandomness => Error::Store(error.to_string()),
+            _nobody => Error::JoinTimeout(timeout),
+        })?;
+        let record = Identity {
+            seed,
+            incarnation: Incarnation(random::bytes()?),
+            group: token.group,
+            group_name: String::new(),
+        };
+        let mut store =
+            Store::create(&database, &record).map_err(|error| Error::store(home, error))?;
+        let keys: Vec<Record> = epoch_records(&admission.keys)
+            .into_iter()
+            .map(Record::Epoch)
+            .collect();
+        store
+            .append(&keys)
+            .map_err(|error| Error::store(home, error))?;
+        let (sink, fetched) = mpsc::channel(FETCHED_MAX);
+        let task = tokio::spawn(async move { admission.fetch(&sink).await });
+        let start = Start {
+            store,
+            net,
+            identity,
+            admission: Some(CatchUp { fetched, task }),
+        };
+        let node = Self::start(home, start, &options)?;
+        node.wait_until_member(timeout).await?;
+        node.command(Command::Introduce { nick }).await?;
+        Ok(node)
+    }
+
+    /// Until the log says that this node belongs; a broken stream is taken up again by the engine.
+    async fn wait_until_member(&self, timeout: Duration) -> Result<()> {
+        let mut view = self.shared.view.clone();
+        let me = self.shared.node;
+        let is_member = view.wait_for(|view| view.members.iter().any(|member| member.node == me));
+        match tokio::time::timeout(timeout, is_member).await {
+            Ok(Ok(_view)) => Ok(()),
+            Ok(Err(_stopped)) => Err(Error::Stopped),
+            Err(_elapsed) => Err(Error::JoinTimeout(timeout)),
+        }
+    }
+
+    /// Starts the node that lives in `home`.
+    ///
+    /// # Errors
+    /// [`Error::NoGroup`], [`Error::AlreadyRunning`], or why the database or the network cannot be used.
+    pub async fn open(home: &Path, options: Options) -> Result<Self> {
+        let database = home.join(DATABASE);
+        let mut store = Store::open(&database).map_err(|error| Error::store(home, error))?;
+        if store.was_copied() {
+            // A copy must never go on with a log that the original also goes on with.
+            tracing::warn!("the database was copied or restored: starting a new incarnation");
+            let incarnation = Incarnation(random::bytes()?);
+            let renewed = store
+                .set_incarnation(incarnation)
+                .and_then(|()| store.accept_place());
+            renewed.map_err(|error| Error::store(home, error))?;
+        }
+        let snapshot = store
+            .snapshot()
+            .map_err(|error| Error::store(home, error))?;
+        let identity = TlsIdentity::new(&snapshot.identity.seed)
+            .map_err(|error| Error::Store(error.to_string()))?;
+        let net = open_net(&snapshot.identity.group, &options)?;
+        let node = Self::start(
+            home,
+            Start {
+                store,
+                net,
+                identity,
+                admission: None,
+            },
+            &options,
+        )?;
+        node.introduce(&options);
+        Ok(node)
+    }
+
+    /// In the background: it waits until the peers were heard.
+    fn introduce(&self, options: &Options) {
+        let node = self.downgrade();
+        let wanted = options.nick.clone();
+        let mut view = self.shared.view.clone();
+        let me = self.shared.node;
+        tokio::spawn(async move {
+            let nick_in = |view: &View| {
+                let own = view.members.iter().find(|member| member.node == me);
+                own.map(|member| member.nick.clone())
+            };
+            let known = view.wait_for(|view| nick_in(view).is_some()).await;
+            let Ok(known) = known.map(|view| nick_in(&view)) else {
+                return;
+            };
+            let nick = wanted.or(known).unwrap_or_else(host_name);
+            if let Some(requests) = node.upgrade() {
+                let (answer, answered) = oneshot::channel();
+                if requests
+                    .send(Request::Command(Command::Introduce { nick }, answer))
+                    .await
+                    .is_ok()
+                    && let Ok(Err(error)) = answered.await
+                {
+                    tracing::warn!(%error, "cannot tell the group this node's name");
+                }
+            }
+        });
+    }
+
+    fn downgrade(&self) -> mpsc::WeakSender<Request> {
+        self.shared.requests.downgrade()
+    }
+
+    fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
+        let Start {
+            store,
+            net,
+            identity,
+            admission,
+        } = start;
+        let read = |error| Error::store(home, error);
+        let snapshot = store.snapshot().map_err(read)?;
+        let contacts = store.contacts().map_err(read)?;
+        let mirrors = store.mirrors().map_err(read)?;
+        let database = store.path().to_path_buf();
+        let listener =
+            Listener::bind(&identity).map_err(|error| Error::Network(error.to_string()))?;
+        let stream_port = listener
+            .port()
+            .map_err(|error| Error::Network(error.to_string()))?;
+        let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
+        let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+        let (delivered, _) = broadcast::channel(DELIVERED_MAX);
+        let (stable, stable_seen) = watch::channel(Hlc::ZERO);
+        let (view, view_seen) = watch::channel(View::new(snapshot.identity.group));
+        let (stop, stopped) = watch::channel(false);
+        let service = Service {
+            database: database.clone(),
+            view: view_seen.clone(),
+            requests: requests.downgrade(),
+        };
+        let mirrors = Mirrors::start(database.clone(), home.into(), stable_seen, mirrors);
+        let mirrors = Arc::new(mirrors);
+        let shared = Shared {
+            home: home.into(),
+            database,
+            delivered: delivered.downgrade(),
+            node: identity.node(),
+            requests,
+            view: view_seen,
+            stopped,
+            mirrors: Arc::clone(&mirrors),
+        };
+        let driver = Driver::new(Parts {
+            home: home.into(),
+            snapshot,
+            contacts,
+            net,
+            identity,
+            stream_port,
+            rate_max: options.rate_max,
+            loss: options.danger_loss,
+            writer,
+            written,
+            requests: inbox,
+            published: Published {
+                delivered,
+                stable,
+                view,
+            },
+            admission,
+        })?;
+        let serving = tokio::spawn(service::run(listener, service));
+        tokio::spawn(async move {
+            driver.run().await;
+            serving.abort();
+            mirrors.stop().await;
+            stop.send_replace(true);
+        });
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+fn open_net(group: &GroupId, options: &Options) -> Result<Net> {
+    Net::open(group, &options.interfaces).map_err(|error| match error {
+        OpenError::UnknownInterface(name) => Error::UnknownInterface(name),
+        OpenError::Io(error) if error.kind() == std::io::ErrorKind::AddrInUse => Error::PortInUse,
+        OpenError::Io(error) => Error::Network(error.to_string()),
+    })
+}
