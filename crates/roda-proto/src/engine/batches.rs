@@ -52,6 +52,19 @@ impl Engine {
         Ok(batch)
     }
 
+    /// A batch came over a stream. The other side may not know yet who was removed or frozen: what of
+    /// theirs does not count is passed over, so that the rest of the stream is not lost.
+    pub(super) fn on_streamed(&mut self, bytes: &[u8]) -> Result<(), Rejected> {
+        match self.on_batch(bytes) {
+            Ok(_) => Ok(()),
+            Err(reason @ (Rejected::NotMember | Rejected::Fork)) => {
+                *self.counters.rejected.entry(reason).or_insert(0) += 1;
+                Ok(())
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
     fn offer(&mut self, batch: &Arc<Batch>) -> Result<Verdict, Rejected> {
         if self.removing.contains(&batch.node) {
             return Err(Rejected::NotMember);

@@ -202,7 +202,7 @@ impl Engine {
                 self.on_command(id, command);
                 Ok(())
             }
-            Input::Batch(bytes) => self.on_batch(bytes).map(|_batch| ()),
+            Input::Batch(bytes) => self.on_streamed(bytes),
             Input::Keys(epochs) => {
                 self.on_keys(epochs);
                 Ok(())
