@@ -10,7 +10,7 @@ use super::budget::Budget;
 use super::{Destination, Engine, Event};
 use crate::error::Rejected;
 use crate::group::presence::Peer;
-use crate::id::EpochTag;
+use crate::id::{AuthorId, EpochTag};
 use crate::time::Timestamp;
 use crate::wire::join::{Offer, Probe};
 
@@ -157,17 +157,18 @@ impl Engine {
             .filter(|(_, peer)| serves(peer))
             .map(|(_, peer)| peer.beacon.entries)
             .max()?;
-        let best = || {
-            self.peers
-                .online(now)
-                .filter(move |(_, peer)| peer.beacon.entries == most)
+        // Whoever is ahead in its own log may be the only one who has that, however little else.
+        let is_best = |author: &AuthorId, peer: &Peer| {
+            let is_ahead = peer.beacon.head > self.logs.accepted(author);
+            serves(peer) && (peer.beacon.entries == most || is_ahead)
         };
-        let count = best().filter(|(_, peer)| serves(peer)).count();
+        let best = || {
+            let online = self.peers.online(now);
+            online.filter(|(author, peer)| is_best(author, peer))
+        };
+        let count = best().count();
         let chosen = usize::try_from(self.rng.next_u32()).unwrap_or(0) % count.max(1);
-        let mut serving = self
-            .peers
-            .online(now)
-            .filter(|(_, peer)| peer.beacon.entries == most && serves(peer));
+        let mut serving = best();
         serving
             .nth(chosen)
             .map(|(_, peer)| (peer.node, peer.stream_address()))
