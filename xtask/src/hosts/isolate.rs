@@ -15,6 +15,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, WaitOptions, geteuid, wait};
 
+use super::runner;
 use crate::setup;
 
 /// Tells a program inside where the run keeps its files.
@@ -84,7 +85,8 @@ pub(crate) fn obstacle() -> Option<String> {
 /// that is how the world inside learns that it must end too.
 ///
 /// With `keep`, the new world stays until a line is read from this process's standard input.
-pub(crate) fn enter(directory: &Path, words: &[String], keep: bool) -> Result<()> {
+/// Returns what [`runner::read_report`] finds at the end.
+pub(crate) fn enter(directory: &Path, words: &[String], keep: bool) -> Result<(bool, String)> {
     // A copy, because the running file may be replaced by a build and because the path under
     // /proc is another one inside.
     let program = directory.join("xtask");
@@ -106,13 +108,13 @@ pub(crate) fn enter(directory: &Path, words: &[String], keep: bool) -> Result<()
             child.id()
         )?;
         io::stdin().read_line(&mut String::new())?;
-        drop(lifeline);
-        child.wait()?;
     } else {
         child.wait()?;
-        drop(lifeline);
     }
-    Ok(())
+    let report = runner::read_report(directory);
+    drop(lifeline);
+    child.wait()?;
+    Ok(report)
 }
 
 /// The first process inside: makes `/run` private, starts the scenarios, and buries orphans, so that a

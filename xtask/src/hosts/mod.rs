@@ -150,10 +150,11 @@ fn outside(options: &Options) -> Result<Outcome> {
         .with_context(|| format!("no program at {}", binary.display()))?;
     let directory = isolate::Directory::new()?;
     let words = inside_words(options, &binary);
-    isolate::enter(directory.path(), &words, options.keep)?;
-    Ok(match runner::read_report(directory.path()) {
-        (true, report) => Outcome::Passed(report),
-        (false, report) => Outcome::Failed(report),
+    let (passed, report) = isolate::enter(directory.path(), &words, options.keep)?;
+    Ok(if passed {
+        Outcome::Passed(report)
+    } else {
+        Outcome::Failed(report)
     })
 }
 

@@ -33,6 +33,9 @@ pub(crate) fn a_quiet_group_costs_little(bench: &Bench) -> Result<()> {
     thread::sleep(WATCHED);
     for (node, before) in group.nodes.iter().zip(sent_before) {
         let rate = (node.counter("bytes_sent")? - before) / WATCHED.as_secs();
+        if rate > BYTES_PER_SECOND_MAX {
+            bench.note(&format!("{}: {}", node.nick, node.status()?));
+        }
         let (who, resident) = (&node.nick, node.resident_kib()?);
         bench.note(&format!("{who}: {rate} B/s sent, {resident} KiB resident"));
         ensure_within(
