@@ -9,12 +9,15 @@ use crate::group::{Allowed, Presence};
 use crate::id::{SenderTag, Seq};
 use crate::multicast::inbound::Progress;
 use crate::multicast::{Outgoing, nack_frame};
+use crate::wire::frame::FRAME_HEADER_LEN;
 use crate::wire::header::HEADER_LEN;
 use crate::wire::join::{Offer, Probe};
 use crate::wire::{Fragment, Frame, Header, Nack};
 
 /// Length of a datagram that echoes a path token: its frame is a kind and 64 bits.
-pub(super) const ECHO_LEN: usize = HEADER_LEN + 1 + 8 + SEAL_LEN;
+pub(super) const ECHO_LEN: usize = HEADER_LEN + FRAME_HEADER_LEN + TOKEN_LEN_MAX + SEAL_LEN;
+/// Most bytes of a path token in CBOR.
+const TOKEN_LEN_MAX: usize = 9;
 
 /// Where a frame came from.
 #[derive(Clone, Copy)]

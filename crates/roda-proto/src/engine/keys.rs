@@ -160,9 +160,9 @@ impl Engine {
 
     /// Sends under the newest key that nobody has who does not belong.
     fn choose_epoch(&mut self, before: Option<EpochTag>) {
-        let membership = &self.membership;
+        let (membership, node) = (&self.membership, &self.node);
         self.secure
-            .rank(|epoch| membership.is_leaked(epoch), self.now.mono);
+            .rank(|epoch| membership.is_leaked(epoch, node), self.now.mono);
         let after = self.secure.epochs().next().map(|epoch| epoch.tag);
         let leaked = after.filter(|_| !self.is_sending_safe());
         self.multicast
@@ -185,12 +185,14 @@ impl Engine {
         self.secure
             .epochs()
             .next()
-            .is_none_or(|epoch| !self.membership.is_leaked(epoch))
+            .is_none_or(|epoch| !self.membership.is_leaked(epoch, &self.node))
     }
 
     /// Plans a new key if someone who does not belong has the one in use, or a member does not.
     fn schedule_rotation(&mut self) {
-        let fits = |epoch| !self.membership.is_leaked(epoch) && self.membership.is_for_all(epoch);
+        let fits = |epoch| {
+            !self.membership.is_leaked(epoch, &self.node) && self.membership.is_for_all(epoch)
+        };
         let is_member = self.membership.is_active(&self.node);
         if self.secure.epochs().next().is_none_or(fits) || !is_member {
             self.keys.rotate_at = None;

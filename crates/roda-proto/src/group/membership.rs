@@ -308,11 +308,12 @@ impl Membership {
             .map_or(0, |invite| invite.uses.saturating_sub(invite.used))
     }
 
-    /// Whether someone who does not belong may have this key. One whose entries are not here may have
-    /// been made by anyone for anyone.
+    /// Whether someone other than `own` who does not belong may have this key. One whose entries are not
+    /// here may have been made by anyone for anyone.
     #[must_use]
-    pub fn is_leaked(&self, epoch: &EpochRecord) -> bool {
-        !self.accounts_for(epoch) || self.holders(epoch).any(|node| !self.is_active(node))
+    pub fn is_leaked(&self, epoch: &EpochRecord, own: &NodeId) -> bool {
+        let is_out = |node: &NodeId| node != own && !self.is_active(node);
+        !self.accounts_for(epoch) || self.holders(epoch).any(is_out)
     }
 
     /// Whether every member may have this key.
