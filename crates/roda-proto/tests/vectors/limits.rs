@@ -12,7 +12,8 @@ const HEADER: &str = "| what | constant | value | where |";
 struct Row {
     constant: &'static str,
     value: &'static str,
-    file: &'static str,
+    /// A file, or a folder in which the name is unique.
+    place: &'static str,
 }
 
 fn rows() -> Vec<Row> {
@@ -27,13 +28,13 @@ fn rows() -> Vec<Row> {
                 .split('|')
                 .map(|cell| cell.trim().trim_matches('`'))
                 .collect();
-            let [_, _what, constant, value, file, _] = cells[..] else {
+            let [_, _what, constant, value, place, _] = cells[..] else {
                 panic!("four cells in {line}");
             };
             Row {
                 constant,
                 value,
-                file,
+                place,
             }
         })
         .collect()
@@ -87,19 +88,35 @@ fn the_document_states_the_limits_of_the_code() {
     let rows = rows();
     assert!(rows.len() > 40, "only {} rows were found", rows.len());
     for row in rows {
-        let source = fs::read_to_string(crates.join(row.file)).expect(row.file);
-        let declaration = format!("const {}: ", row.constant);
-        let found = source.split_once(&declaration);
-        let (_, rest) = found.unwrap_or_else(|| panic!("no {} in {}", row.constant, row.file));
-        let (_, expression) = rest.split_once(" = ").unwrap();
-        let (expression, _) = expression.split_once(';').unwrap();
+        let mut found = Vec::new();
+        collect(&crates.join(row.place), row.constant, &mut found);
+        let [expression] = &found[..] else {
+            panic!("{} in {}: {found:?}", row.constant, row.place);
+        };
         assert_eq!(
             evaluate(expression),
             documented(row.value),
             "{} in {} is {expression}, the document says {}",
             row.constant,
-            row.file,
+            row.place,
             row.value
         );
+    }
+}
+
+/// The expressions of all constants of this name in a file, or below a folder.
+fn collect(place: &Path, constant: &str, found: &mut Vec<String>) {
+    if place.is_dir() {
+        let entries = fs::read_dir(place).expect("a folder of the workspace");
+        for entry in entries {
+            collect(&entry.unwrap().path(), constant, found);
+        }
+        return;
+    }
+    let source = fs::read_to_string(place).unwrap_or_else(|error| panic!("{place:?}: {error}"));
+    let declaration = format!("const {constant}: ");
+    for (at, _) in source.match_indices(&declaration) {
+        let (_, expression) = source[at..].split_once(" = ").unwrap();
+        found.push(expression.split_once(';').unwrap().0.to_owned());
     }
 }
