@@ -18,7 +18,7 @@ use crate::wire::join::{Offer, Probe};
 const PAUSE: Duration = Duration::from_millis(50);
 /// Pause after one that failed, doubled up to the next.
 const PAUSE_FAILED: Duration = Duration::from_millis(500);
-const PAUSE_FAILED_MAX: Duration = Duration::from_secs(30);
+const PAUSE_FAILED_MAX: Duration = Duration::from_secs(8);
 /// A driver that never says how a catch-up ended does not stop the next one for ever.
 const RUN_MAX: Duration = Duration::from_secs(600);
 /// Offers per second, whoever asks.
