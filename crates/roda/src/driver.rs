@@ -63,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) home: PathBuf,
     pub(crate) snapshot: Snapshot,
     pub(crate) contacts: Vec<Contact>,
+    /// More addresses where members may be.
+    pub(crate) hints: Vec<SocketAddr>,
     pub(crate) net: Net,
     pub(crate) identity: TlsIdentity,
     pub(crate) stream_port: u16,
@@ -120,6 +122,7 @@ impl Driver {
                 .contacts
                 .iter()
                 .map(|contact| contact.datagram)
+                .chain(parts.hints)
                 .collect(),
             rate_max: parts.rate_max.unwrap_or_else(|| Config::default().rate_max),
             ..Config::default()

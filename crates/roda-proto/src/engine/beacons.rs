@@ -323,7 +323,7 @@ impl Engine {
         let online: Vec<SocketAddr> = self
             .peers
             .online(now)
-            .filter_map(|(_, peer)| peer.proved)
+            .filter_map(|(_, peer)| peer.proved())
             .collect();
         targets.extend(
             online
@@ -380,8 +380,11 @@ impl Engine {
             self.beacons.wants_heads = true;
             self.prompt_beacon();
         }
-        let proved = self.peers.get(&author).and_then(|peer| peer.proved);
-        if proved != Some(source) {
+        let has_proved = self
+            .peers
+            .get(&author)
+            .is_some_and(|peer| peer.has_proved(&source));
+        if !has_proved {
             if heard == Heard::Appeared || via == Via::Unicast {
                 self.challenge(arrival, None, is_asked.then_some(tag));
             }
@@ -454,7 +457,7 @@ impl Engine {
         let mut learned = None;
         if let Some(peer) = self.peers.get_mut(&author) {
             if peer.node.is_none() && node.is_some() {
-                learned = Some((peer.proved, peer.stream_address()));
+                learned = Some((peer.proved(), peer.stream_address()));
             }
             (peer.node, peer.wall_offset) = (node, offset);
         }
@@ -549,7 +552,7 @@ impl Engine {
             let online = self
                 .peers
                 .online(self.now.mono)
-                .filter_map(|(_, peer)| peer.proved);
+                .filter_map(|(_, peer)| peer.proved());
             let others = online
                 .filter(|address| *address != source)
                 .take(PEERS_MAX)

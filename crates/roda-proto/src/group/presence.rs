@@ -14,6 +14,8 @@ use crate::wire::Beacon;
 const UNPROVEN_MAX: usize = 1024;
 /// Peers to which group datagrams also go by unicast.
 pub const ATTACHED_MAX: usize = 64;
+/// Addresses of one peer; a machine has a few interfaces with two families each.
+const PROVED_MAX: usize = 8;
 /// How long an `Attach` holds.
 const ATTACH_FOR: Duration = Duration::from_secs(10);
 /// Pause between two `Attach` to one peer.
@@ -32,8 +34,10 @@ pub struct Peer {
     pub node: Option<NodeId>,
     /// Where its datagrams seem to come from.
     pub address: SocketAddr,
-    /// Where it has proved that it gets datagrams.
-    pub proved: Option<SocketAddr>,
+    /// Where it has proved that it gets datagrams, the newest last: one per interface and family.
+    proved: Vec<SocketAddr>,
+    /// Where group datagrams go by unicast, while it wants them.
+    attached_at: Option<SocketAddr>,
     /// TCP port of its stream.
     pub stream_port: u16,
     /// Its last beacon.
@@ -56,6 +60,18 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// An address at which it gets datagrams.
+    #[must_use]
+    pub fn proved(&self) -> Option<SocketAddr> {
+        self.proved.last().copied()
+    }
+
+    /// Whether it gets datagrams at this address.
+    #[must_use]
+    pub fn has_proved(&self, address: &SocketAddr) -> bool {
+        self.proved.contains(address)
+    }
+
     /// Address of its stream.
     #[must_use]
     pub const fn stream_address(&self) -> SocketAddr {
@@ -190,7 +206,8 @@ impl Peers {
             tag,
             node: None,
             address: source,
-            proved: None,
+            proved: Vec::new(),
+            attached_at: None,
             stream_port: beacon.stream_port,
             beacon: beacon.clone(),
             first_heard: now,
@@ -206,7 +223,8 @@ impl Peers {
         });
         if !known {
             (peer.tag, peer.down, peer.first_heard) = (tag, false, now);
-            (peer.heard_by_multicast, peer.proved) = (None, None);
+            peer.heard_by_multicast = None;
+            peer.proved.clear();
         }
         peer.heard = now;
         if by_multicast {
@@ -279,7 +297,16 @@ impl Peers {
             .by_tag
             .get(&tag)
             .and_then(|author| self.peers.get_mut(author));
-        peer.is_some_and(|peer| peer.proved.replace(source) != Some(source))
+        peer.is_some_and(|peer| {
+            let is_news = !peer.proved.contains(&source);
+            if is_news {
+                if peer.proved.len() >= PROVED_MAX {
+                    peer.proved.remove(0);
+                }
+                peer.proved.push(source);
+            }
+            is_news
+        })
     }
 
     /// A peer wants group datagrams at its address; returns whether it was not attached before.
@@ -296,7 +323,7 @@ impl Peers {
         if is_new && attached >= ATTACHED_MAX {
             return false;
         }
-        peer.proved = Some(source);
+        peer.attached_at = Some(source);
         peer.attached_until = Some(now + ATTACH_FOR);
         is_new
     }
@@ -308,7 +335,7 @@ impl Peers {
         self.peers
             .values()
             .filter(holds)
-            .filter_map(|peer| peer.proved)
+            .filter_map(|peer| peer.attached_at)
     }
 
     /// Peers that are to be asked now to send by unicast: heard, but not by multicast.
@@ -323,7 +350,7 @@ impl Peers {
                 .is_none_or(|at| now.since(at) >= ATTACH_EVERY);
             if let (Some(path), Some(address), true, true, Carrier::Unicast) = (
                 peer.path,
-                peer.proved,
+                peer.proved(),
                 settled,
                 due,
                 peer.carrier(now, lost_after),
@@ -388,7 +415,7 @@ impl Peers {
     #[must_use]
     pub fn is_heard_by_multicast(&self, now: Timestamp, address: &SocketAddr) -> bool {
         self.peers.values().any(|peer| {
-            peer.proved == Some(*address)
+            peer.has_proved(address)
                 && !peer.down
                 && peer.carrier(now, self.beacon_interval * 3) == Carrier::Multicast
         })

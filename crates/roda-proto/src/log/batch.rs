@@ -38,6 +38,7 @@ pub const TOPICS_MAX: usize = 255;
 
 const VERSION: u8 = 1;
 const NO_TOPIC: u8 = 255;
+const SEQ_END: u64 = 1 << 63;
 const SIGNING_DOMAIN: &[u8] = b"roda batch v1";
 
 /// What an entry is. Unknown kinds are stored and passed on, so that an older node does no harm.
@@ -176,6 +177,8 @@ impl Batch {
         let last = u64::from(count)
             .checked_sub(1)
             .and_then(|more| first.0.checked_add(more));
+        // Within 63 bits there is always a next one, and SQLite can store it.
+        let last = last.filter(|last| *last < SEQ_END);
         let (Some(last), true) = (last, first.0 > 0) else {
             return Err(Rejected::Malformed);
         };

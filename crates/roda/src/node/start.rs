@@ -1,5 +1,6 @@
 //! How a node comes to run: made, joined, or opened again.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ struct Start {
     net: Net,
     identity: TlsIdentity,
     admission: Option<CatchUp>,
+    /// Where members may be, from an invite.
+    hints: Vec<SocketAddr>,
 }
 
 impl Node {
@@ -77,6 +80,7 @@ impl Node {
                 net,
                 identity,
                 admission: None,
+                hints: Vec::new(),
             },
             &options,
         )?;
@@ -135,6 +139,7 @@ impl Node {
             net,
             identity,
             admission: Some(CatchUp { fetched, task }),
+            hints: token.hints.clone(),
         };
         let node = Self::start(home, start, &options)?;
         node.wait_until_member(timeout).await?;
@@ -183,6 +188,7 @@ impl Node {
                 net,
                 identity,
                 admission: None,
+                hints: Vec::new(),
             },
             &options,
         )?;
@@ -230,6 +236,7 @@ impl Node {
             net,
             identity,
             admission,
+            hints,
         } = start;
         let read = |error| Error::store(home, error);
         let snapshot = store.snapshot().map_err(read)?;
@@ -268,6 +275,7 @@ impl Node {
             home: home.into(),
             snapshot,
             contacts,
+            hints,
             net,
             identity,
             stream_port,

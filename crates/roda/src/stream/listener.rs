@@ -1,5 +1,6 @@
 //! Accepting streams, within limits that strangers cannot raise.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use roda_proto::stream::Refusal;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
@@ -27,6 +28,8 @@ pub(crate) struct Listener {
     socket: TcpListener,
     acceptor: TlsAcceptor,
     handshakes: JoinSet<Option<Stream>>,
+    /// Handshakes under way, the oldest first.
+    waiting: VecDeque<AbortHandle>,
     places: Arc<Semaphore>,
 }
 
@@ -42,6 +45,7 @@ impl Listener {
             socket: TcpListener::from_std(socket.into())?,
             acceptor: TlsAcceptor::from(identity.server()),
             handshakes: JoinSet::new(),
+            waiting: VecDeque::new(),
             places: Arc::new(Semaphore::new(STREAMS_MAX)),
         })
     }
@@ -59,14 +63,13 @@ impl Listener {
     /// Cancel-safe: handshakes under way go on with the next call.
     pub(crate) async fn accept(&mut self) -> Stream {
         loop {
-            let has_room = self.handshakes.len() < HANDSHAKES_MAX;
             tokio::select! {
                 Some(ended) = self.handshakes.join_next() => {
                     if let Ok(Some(stream)) = ended {
                         return stream;
                     }
                 }
-                accepted = self.socket.accept(), if has_room => match accepted {
+                accepted = self.socket.accept() => match accepted {
                     Ok((tcp, address)) => self.start_handshake(tcp, address),
                     Err(error) => {
                         tracing::debug!(%error, "cannot accept a stream");
@@ -81,13 +84,22 @@ impl Listener {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let acceptor = self.acceptor.clone();
         let places = Arc::clone(&self.places);
-        self.handshakes.spawn(async move {
+        self.waiting.retain(|waiting| !waiting.is_finished());
+        // Who has waited longest gives way: strangers that say nothing must not keep others out, and an
+        // honest handshake takes milliseconds.
+        while self.waiting.len() >= HANDSHAKES_MAX {
+            if let Some(oldest) = self.waiting.pop_front() {
+                oldest.abort();
+            }
+        }
+        let handshake = self.handshakes.spawn(async move {
             let proved = timeout(
                 HANDSHAKE_TIME_MAX,
                 handshake(acceptor, tcp, address, places),
             );
             proved.await.ok().flatten()
         });
+        self.waiting.push_back(handshake);
     }
 }
 

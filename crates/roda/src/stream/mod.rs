@@ -30,7 +30,7 @@ pub(crate) use self::serve::{Handler, Page, serve};
 pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Longest time for one message, whether it is waited for or written.
 pub(crate) const MESSAGE_TIME_MAX: Duration = Duration::from_secs(10);
-/// Most connections whose far end has not proved its key yet; others wait in the system's queue.
+/// Most connections whose far end has not proved its key yet; beyond it the oldest gives way.
 pub(crate) const HANDSHAKES_MAX: usize = 16;
 /// Most streams served at once; a further asker is told that this node is busy.
 pub(crate) const STREAMS_MAX: usize = 64;
