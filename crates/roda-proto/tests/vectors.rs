@@ -2,6 +2,7 @@
 //!
 //! A block opens with ` ```text vector NAME `; its content is hexadecimal, white space and `#` comments aside.
 //! A block that opens with ` ```text verbatim NAME ` is compared as text.
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to report")]
 
 #[path = "vectors/limits.rs"]
 mod limits;
