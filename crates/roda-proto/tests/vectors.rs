@@ -139,7 +139,7 @@ impl Vectors {
         for (name, phase) in [("datagram-key-0", 0_u64), ("datagram-key-1", 1)] {
             let context = [sender().0.to_be_bytes(), phase.to_be_bytes()].concat();
             let key = crypto::derive(&EPOCH_SECRET, b"datagram", &context);
-            self.add(name, &*key);
+            self.add(name, *key);
         }
         let frames = Frame::Path(0x0102_0304_0506_0708).to_vec();
         let record = EpochRecord {
