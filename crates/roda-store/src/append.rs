@@ -171,7 +171,7 @@ impl<'t> Appending<'t> {
         let mut touched = BTreeSet::new();
         let remaining = loop {
             match batch_row::load(self.transaction, newest, [author])? {
-                Some(batch) if batch.first > above => {
+                Some(batch) if batch.last > above => {
                     self.delete(author, &batch)?;
                     touched.extend(batch.topics().map(str::to_owned));
                 }

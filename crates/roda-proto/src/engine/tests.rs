@@ -8,6 +8,7 @@ use std::vec::Vec;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::group::control::Control;
 use crate::group::{InviteToken, founding_group_id};
 use crate::log::{EntryKind, Topic};
 use crate::record::{Head, Identity};
@@ -32,7 +33,7 @@ impl Disk {
                 Record::ForgetEpoch(tag) => self.epochs.retain(|epoch| epoch.tag != tag),
                 Record::Void { author, above } => {
                     self.batches
-                        .retain(|batch| batch.author != author || batch.first <= above);
+                        .retain(|batch| batch.author != author || batch.last <= above);
                 }
                 Record::Clock(clock) => self.clock = self.clock.max(clock),
                 Record::Frozen(_) => {}
@@ -78,6 +79,12 @@ struct Host {
     stable: Hlc,
     catch_up: bool,
     expelled: bool,
+}
+
+impl Host {
+    fn node(&self) -> NodeId {
+        self.engine.node()
+    }
 }
 
 /// Everyone's datagrams arrive at once and in order, unless `is_cut` says otherwise.
@@ -488,6 +495,84 @@ fn after_somebody_left_the_key_changes() {
     assert_ne!(before, after);
     assert_eq!(after, net.hosts[1].engine.epoch_keys()[0].tag);
     assert_eq!(net.hosts[0].engine.members().len(), 2);
+}
+
+#[test]
+fn nothing_follows_a_leave_and_what_was_said_before_it_counts() {
+    let mut net = Net::group_of(3);
+    let topic = Topic::new("t").unwrap();
+    let bodies = vec![b"last words".to_vec()];
+    for (id, command) in [
+        (100, Command::Append { topic, bodies }),
+        (101, Command::Leave),
+    ] {
+        net.input(2, Input::Command(CommandId(id), command))
+            .unwrap();
+    }
+    net.run(10_000);
+    assert_eq!(net.texts(0), ["last words"]);
+    let author = net.hosts[2].engine.author();
+    let mut batches = net.hosts[0].disk.batches.iter();
+    let last = batches.rfind(|batch| batch.author == author).unwrap();
+    let entry = last.entries().last().unwrap();
+    assert!(matches!(
+        Control::parse(entry.body),
+        Ok(Control::Leave { .. })
+    ));
+    assert!(!net.hosts[0].engine.is_member(&net.hosts[2].node()));
+}
+
+#[test]
+fn what_a_removal_voids_is_voided_by_the_next_start_if_a_crash_came_between() {
+    let mut net = Net::group_of(3);
+    net.is_cut = |from, to| from != to && (from == 0 || to == 0);
+    net.say(2, "unheard by the remover");
+    net.run(1_000);
+    let (node, author) = (net.hosts[2].node(), net.hosts[2].engine.author());
+    net.command(0, Command::Remove { node });
+    net.run(1_000);
+    let removal = net.hosts[0].disk.batches.last().unwrap().clone();
+    assert!(removal.has_control());
+    // The removal reached the disk of another, and nothing after it.
+    net.hosts[1].disk.batches.push(removal);
+    net.restart(1);
+    net.run(1_000);
+    assert!(!net.hosts[1].engine.is_member(&node));
+    let head = |net: &Net, index: usize| {
+        let heads = net.hosts[index].engine.version_vector();
+        heads
+            .into_iter()
+            .find(|(of, _)| *of == author)
+            .map(|(_, seq)| seq)
+    };
+    assert_eq!(head(&net, 1), head(&net, 0));
+}
+
+#[test]
+fn a_key_is_still_known_to_be_leaked_after_a_restart() {
+    let mut net = Net::group_of(3);
+    let old = net.hosts[1].engine.epoch_keys()[0].clone();
+    let node = net.hosts[2].node();
+    net.command(0, Command::Remove { node });
+    net.run(10_000);
+    net.restart(1);
+    net.run(10);
+    let engine = &net.hosts[1].engine;
+    assert!(engine.membership.is_leaked(&old, &engine.node));
+    assert_ne!(engine.epoch_keys()[0].tag, old.tag);
+}
+
+#[test]
+fn a_stream_goes_on_past_entries_of_one_who_was_removed() {
+    let mut net = Net::group_of(3);
+    net.is_cut = |from, to| from != to && (from == 0 || to == 0);
+    net.say(2, "unheard by the remover");
+    net.run(1_000);
+    let node = net.hosts[2].node();
+    net.command(0, Command::Remove { node });
+    let late = net.hosts[2].disk.batches.last().unwrap().clone();
+    assert_eq!(net.input(0, Input::Batch(late.bytes())), Ok(()));
+    assert!(net.texts(0).is_empty());
 }
 
 #[test]

@@ -155,23 +155,23 @@ fn voided_entries_are_gone_and_the_log_goes_on_from_what_remains() {
 }
 
 #[test]
-fn a_void_keeps_the_batch_that_holds_the_last_entry_to_stay() {
+fn a_void_takes_a_batch_that_it_would_divide_as_a_whole() {
     let home = Home::new();
     let mut store = home.create();
     let mut ana = Author::new(1);
-    let pair = ana.write(&[(10, Some("room"), b"1"), (11, Some("room"), b"2")]);
-    let single = ana.write(&[(12, Some("room"), b"3")]);
+    let single = ana.write(&[(10, Some("room"), b"1")]);
+    let pair = ana.write(&[(11, Some("room"), b"2"), (12, Some("room"), b"3")]);
     let author = ana.id();
-    let above = Seq(1);
+    let above = Seq(2);
     store
         .append(&[
-            Record::Batch(pair),
             Record::Batch(single),
+            Record::Batch(pair),
             Record::Void { author, above },
         ])
         .unwrap();
-    assert_eq!(room(&store.reader().unwrap()), [1, 2]);
-    assert_eq!(store.snapshot().unwrap().heads[0].seq, Seq(2));
+    assert_eq!(room(&store.reader().unwrap()), [1]);
+    assert_eq!(store.snapshot().unwrap().heads[0].seq, Seq(1));
 }
 
 #[test]
