@@ -179,6 +179,7 @@ impl Engine {
             .pause_max
             .max(self.beacons.pause_max * members / FULL_RATE_MEMBERS)
             .min(self.beacons.pause_max * 4);
+        self.peers.expect_every(pause_max);
         let pause = self
             .beacons
             .pause

@@ -668,3 +668,31 @@ fn without_multicast_between_two_they_talk_by_unicast() {
             .any(|member| member.presence == Presence::Online)
     );
 }
+
+#[test]
+fn an_invite_ends_with_the_membership_of_who_made_it() {
+    let mut net = Net::group_of(2);
+    let seed = Zeroizing::new([7; 16]);
+    let (group, expires) = (net.group, WallTime(START + 1_000_000));
+    let token = InviteToken {
+        group,
+        seed,
+        expires,
+        hints: Vec::new(),
+    };
+    net.command(
+        1,
+        Command::Invite {
+            invite: token.id(),
+            uses: 5,
+            expires,
+        },
+    );
+    net.run(200);
+    let now = net.now;
+    assert_eq!(net.hosts[0].engine.check_invite(&token.id(), now), Ok(()));
+    let removed = net.hosts[1].engine.node();
+    net.command(0, Command::Remove { node: removed });
+    let refused = net.hosts[0].engine.check_invite(&token.id(), now);
+    assert_eq!(refused, Err(Refusal::UnknownInvite));
+}

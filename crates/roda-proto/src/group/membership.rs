@@ -36,6 +36,8 @@ pub struct Member {
 
 #[derive(Clone, Debug)]
 struct Invite {
+    /// Who made it, and so knows its secret: it ends with that membership.
+    by: NodeId,
     uses: u32,
     expires: u64,
     used: u32,
@@ -129,7 +131,7 @@ impl Membership {
                 invite,
                 uses,
                 expires,
-            } => self.open_invite(*invite, *uses, *expires),
+            } => self.open_invite(*invite, batch.node, *uses, *expires),
             Control::Admit {
                 node,
                 wrap_key,
@@ -164,8 +166,9 @@ impl Membership {
         }
     }
 
-    fn open_invite(&mut self, id: InviteId, uses: u32, expires: u64) {
+    fn open_invite(&mut self, id: InviteId, by: NodeId, uses: u32, expires: u64) {
         self.invites.entry(id).or_insert(Invite {
+            by,
             uses,
             expires,
             used: 0,
@@ -289,6 +292,9 @@ impl Membership {
     /// Why not.
     pub fn check_invite(&self, invite: &InviteId, wall: WallTime) -> Result<(), Refusal> {
         let invite = self.invites.get(invite).ok_or(Refusal::UnknownInvite)?;
+        if !self.is_active(&invite.by) {
+            return Err(Refusal::UnknownInvite);
+        }
         if wall.0 > invite.expires {
             Err(Refusal::Expired)
         } else if invite.used >= invite.uses {

@@ -125,6 +125,11 @@ impl Peers {
         }
     }
 
+    /// In a large group beacons are rarer, and silence means less.
+    pub const fn expect_every(&mut self, beacon_interval: Duration) {
+        self.beacon_interval = beacon_interval;
+    }
+
     /// Whether this sender has proved that it lives now.
     #[must_use]
     pub fn is_proven(&self, tag: SenderTag) -> bool {
