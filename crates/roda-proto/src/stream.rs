@@ -1,7 +1,7 @@
 //! Messages of the unicast stream: joining, and catching up.
 //!
 //! On the wire each is a `u32` length and that many bytes of CBOR. The stream itself is TLS 1.3 with
-//! raw public keys on both sides, so each end knows the other's [`NodeId`] before the first message.
+//! raw public keys on both sides, so each end knows the other's [`NodeId`](crate::NodeId) before the first message.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -202,7 +202,7 @@ pub enum Event {
     Delivered(Arc<Batch>),
     /// Every member is known to have everything up to this clock; it never falls.
     Stable(Hlc),
-    /// Members, nicks, presence or invites changed; ask [`Engine::members`].
+    /// Members, nicks, presence or invites changed; ask [`crate::Engine::members`].
     MembersChanged,
     /// Another group key is used for sending.
     EpochChanged(EpochTag),

@@ -309,10 +309,10 @@ impl Engine {
         match control {
             Control::Found { .. } | Control::Profile { .. } | Control::Invite { .. } => {}
             Control::Admit { invite, .. } => {
-                if *by == self.node {
-                    if let Some(at) = self.admitting.iter().position(|waiting| *waiting == invite) {
-                        self.admitting.remove(at);
-                    }
+                if *by == self.node
+                    && let Some(at) = self.admitting.iter().position(|waiting| *waiting == invite)
+                {
+                    self.admitting.remove(at);
                 }
                 self.on_recipients_changed();
             }

@@ -88,10 +88,10 @@ impl Engine {
 
     pub(super) fn poll_catch_ups(&mut self) {
         let now = self.now.mono;
-        if let State::Running { since, .. } = self.catch_ups.state {
-            if now.since(since) >= RUN_MAX {
-                self.on_catch_up_ended(false);
-            }
+        if let State::Running { since, .. } = self.catch_ups.state
+            && now.since(since) >= RUN_MAX
+        {
+            self.on_catch_up_ended(false);
         }
         let is_due = self.catch_ups.probe_not_before <= now;
         if let Some(epoch) = self.catch_ups.probe_wanted.take_if(|_epoch| is_due) {

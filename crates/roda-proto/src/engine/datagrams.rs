@@ -78,7 +78,8 @@ impl Engine {
         let mut result = Ok(());
         for frame in frames {
             // One bad frame does not undo the others; the first reason is reported.
-            result = result.and(self.on_frame(arrival, frame));
+            let one = self.on_frame(arrival, frame);
+            result = result.and(one);
         }
         result
     }
@@ -122,10 +123,10 @@ impl Engine {
     fn on_fragment(&mut self, fragment: &Fragment<'_>) -> Result<(), Rejected> {
         let author = fragment.author;
         let last = Seq(fragment.first.0 + u64::from(fragment.count) - 1);
-        if let Some(node) = self.logs.node_of(&author) {
-            if matches!(self.membership.allowed(&node, &author), Allowed::UpTo(cut) if last > cut) {
-                return Err(Rejected::NotMember);
-            }
+        if let Some(node) = self.logs.node_of(&author)
+            && matches!(self.membership.allowed(&node, &author), Allowed::UpTo(cut) if last > cut)
+        {
+            return Err(Rejected::NotMember);
         }
         if self.logs.is_frozen(&author) {
             return Err(Rejected::Fork);

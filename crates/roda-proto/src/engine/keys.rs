@@ -206,10 +206,10 @@ impl Engine {
 
     pub(super) fn poll_keys(&mut self) {
         let now = self.now.mono;
-        if self.multicast.is_idle() {
-            if let Some(epoch) = self.keys.pending.take() {
-                self.on_epoch_durable(epoch);
-            }
+        if self.multicast.is_idle()
+            && let Some(epoch) = self.keys.pending.take()
+        {
+            self.on_epoch_durable(epoch);
         }
         if self.keys.rotate_at.is_some_and(|at| at <= now) {
             self.keys.rotate_at = None;

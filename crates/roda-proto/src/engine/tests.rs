@@ -255,8 +255,12 @@ impl Net {
         let snapshot = self.hosts[index]
             .disk
             .snapshot(self.hosts[index].identity.clone());
-        self.hosts[index].engine =
-            Engine::new(config(), Seed([index as u8 ^ 0x77; 32]), snapshot, self.now);
+        self.hosts[index].engine = Engine::new(
+            config(),
+            Seed([u8::try_from(index).unwrap() ^ 0x77; 32]),
+            snapshot,
+            self.now,
+        );
     }
 
     fn command(&mut self, index: usize, command: Command) {

@@ -9,7 +9,7 @@
 //! check     4 bytes  of the SHA-256 of all before
 //! ```
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -155,7 +155,7 @@ impl core::fmt::Display for InviteToken {
         let check = crypto::sha256(&[writer.as_slice()]);
         writer.raw(&check.0[..4]);
         let text: String = ENCODING.encode(writer.as_slice());
-        write!(f, "{TOKEN_PREFIX}{}", text.to_ascii_lowercase().to_string())
+        write!(f, "{TOKEN_PREFIX}{}", text.to_ascii_lowercase())
     }
 }
 
@@ -185,6 +185,7 @@ pub(crate) fn write_address(writer: &mut Writer, address: &SocketAddr) {
 #[cfg(test)]
 mod tests {
     use alloc::format;
+    use alloc::string::ToString;
     use alloc::vec;
 
     use super::*;

@@ -108,10 +108,9 @@ impl Outbox {
             if queue
                 .front()
                 .is_some_and(|waiting| waiting.started.is_some())
+                && let Some(begun) = queue.pop_front()
             {
-                if let Some(begun) = queue.pop_front() {
-                    self.bytes -= begun.draft.bodies.iter().map(Vec::len).sum::<usize>();
-                }
+                self.bytes -= begun.draft.bodies.iter().map(Vec::len).sum::<usize>();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What arrives of one author: fragments become batches, holes become NACKs.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -114,21 +115,15 @@ impl Inbound {
         }
         self.announced = self.announced.max(last);
         let len = fragment.len as usize;
-        if !self.assemblies.contains_key(&fragment.first) {
-            if len > room {
-                return Err(Rejected::Full);
-            }
-            let assembly = Assembly {
+        let assembly = match self.assemblies.entry(fragment.first) {
+            Entry::Occupied(here) => here.into_mut(),
+            Entry::Vacant(_) if len > room => return Err(Rejected::Full),
+            Entry::Vacant(free) => free.insert(Assembly {
                 count: fragment.count,
                 data: vec![0; len],
                 have: 0,
-            };
-            self.assemblies.insert(fragment.first, assembly);
-        }
-        let assembly = self
-            .assemblies
-            .get_mut(&fragment.first)
-            .expect("just inserted");
+            }),
+        };
         if (assembly.count, assembly.data.len()) != (fragment.count, len) {
             return Err(Rejected::Forged);
         }

@@ -117,7 +117,7 @@ impl Secure {
 
     fn sort(&mut self, now: Timestamp) {
         self.epochs
-            .sort_by(|a, b| (!b.is_leaked, b.rank).cmp(&(!a.is_leaked, a.rank)));
+            .sort_by_key(|epoch| core::cmp::Reverse((!epoch.is_leaked, epoch.rank)));
         for (position, epoch) in self.epochs.iter_mut().enumerate() {
             if position == 0 {
                 epoch.superseded_at = None;
