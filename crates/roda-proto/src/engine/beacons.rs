@@ -321,25 +321,16 @@ impl Engine {
                 }
             }
         }
-        let online: Vec<SocketAddr> = self
-            .peers
-            .online(now)
-            .filter_map(|(_, peer)| peer.proved())
-            .collect();
-        targets.extend(
-            online
-                .into_iter()
-                .filter(|address| !self.peers.is_heard_by_multicast(now, address)),
-        );
+        targets.extend(self.peers.unheard_by_multicast(now));
         targets
     }
 
     fn watch_presence(&mut self) {
         let now = self.now.mono;
-        let seen: Vec<(NodeId, Presence)> = self
-            .membership
-            .active()
-            .map(|(node, _)| (*node, self.peers.of_node(now, node).0))
+        let nodes = self.peers.by_node(now);
+        let seen: Vec<(NodeId, Presence)> = nodes
+            .iter()
+            .map(|(node, seen)| (*node, seen.presence))
             .collect();
         if seen != self.beacons.seen {
             self.beacons.seen = seen;
@@ -584,10 +575,10 @@ impl Engine {
     #[must_use]
     pub fn carriers(&self) -> BTreeSet<Carrier> {
         let now = self.now.mono;
-        let of = |node: &NodeId| self.peers.of_node(now, node).1;
-        self.membership
-            .active()
-            .filter_map(|(node, _)| of(node))
-            .collect()
+        let nodes = self.peers.by_node(now);
+        let of_members = nodes
+            .iter()
+            .filter(|(node, _)| self.membership.is_active(node));
+        of_members.map(|(_, seen)| seen.carrier).collect()
     }
 }

@@ -7,10 +7,11 @@
 
 use core::time::Duration;
 
+use alloc::collections::BTreeMap;
 use alloc::vec;
 
 use super::{Engine, Event, InFlight};
-use crate::id::{AuthorId, Seq};
+use crate::id::{AuthorId, NodeId, Seq};
 use crate::record::Record;
 use crate::time::{Hlc, Timestamp};
 
@@ -127,22 +128,24 @@ impl Engine {
             return;
         }
         let promise = self.promise(false);
+        let mut claims: BTreeMap<NodeId, (Hlc, Hlc)> = BTreeMap::new();
+        for (_, peer) in self.peers.iter() {
+            if let Some(node) = peer.node {
+                let (promise, frontier) = claims.entry(node).or_default();
+                *promise = (*promise).max(peer.promise);
+                *frontier = (*frontier).max(peer.frontier);
+            }
+        }
+        let mut own = promise;
+        let mut least = Hlc(u64::MAX);
         let others = self
             .membership
             .active()
             .filter(|(node, _)| **node != self.node);
-        let mut own = promise;
-        let mut least = Hlc(u64::MAX);
         for (node, _) in others {
-            let of_node = self
-                .peers
-                .iter()
-                .filter(|(_, peer)| peer.node == Some(*node));
-            let claims = of_node.fold((Hlc::ZERO, Hlc::ZERO), |(promise, frontier), (_, peer)| {
-                (promise.max(peer.promise), frontier.max(peer.frontier))
-            });
-            own = own.min(claims.0);
-            least = least.min(claims.1);
+            let (promise, frontier) = claims.get(node).copied().unwrap_or_default();
+            own = own.min(promise);
+            least = least.min(frontier);
         }
         if own > self.frontier.own {
             self.frontier.own = own;

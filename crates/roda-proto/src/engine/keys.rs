@@ -182,10 +182,8 @@ impl Engine {
 
     /// Whether everyone who has the key in use belongs. Until then only control entries are written.
     pub(super) fn is_sending_safe(&self) -> bool {
-        self.secure
-            .epochs()
-            .next()
-            .is_none_or(|epoch| !self.membership.is_leaked(epoch, &self.node))
+        // Asked for every input, so it is what the last ranking found.
+        !self.secure.is_current_leaked()
     }
 
     /// Plans a new key if someone who does not belong has the one in use, or a member does not.

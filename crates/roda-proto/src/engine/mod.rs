@@ -29,6 +29,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::crypto::{self, SigningKey, WrapKey};
 use crate::error::Rejected;
+use crate::group::membership::Member;
 use crate::group::presence::Peers;
 use crate::group::{InviteId, MemberInfo, Membership, Presence};
 use crate::id::{AuthorId, EpochTag, GroupId, Incarnation, NodeId, Seq};
@@ -341,35 +342,27 @@ impl Engine {
     /// Members as known now, this node first.
     #[must_use]
     pub fn members(&self) -> Vec<MemberInfo> {
-        let mut members: Vec<MemberInfo> = self
-            .membership
-            .active()
-            .map(|(node, member)| self.member_info(*node, member.nick()))
-            .collect();
+        let heard = self.peers.by_node(self.now.mono);
+        let info = |(node, member): (&NodeId, &Member)| {
+            let seen = heard.get(node);
+            let has = seen.map(|seen| seen.peer.beacon.entries);
+            let (presence, behind) = if *node == self.node {
+                (Presence::Here, Some(0))
+            } else {
+                let behind = has.map(|has| self.logs.entries().saturating_sub(has));
+                (seen.map_or(Presence::Down, |seen| seen.presence), behind)
+            };
+            MemberInfo {
+                node: *node,
+                nick: member.nick().into(),
+                presence,
+                behind,
+                carrier: seen.map(|seen| seen.carrier),
+            }
+        };
+        let mut members: Vec<MemberInfo> = self.membership.active().map(info).collect();
         members.sort_by_key(|member| (member.presence != Presence::Here, member.node));
         members
-    }
-
-    fn member_info(&self, node: NodeId, nick: &str) -> MemberInfo {
-        let nick = nick.into();
-        if node == self.node {
-            return MemberInfo {
-                node,
-                nick,
-                presence: Presence::Here,
-                behind: Some(0),
-                carrier: None,
-            };
-        }
-        let (presence, carrier, beacon) = self.peers.of_node(self.now.mono, &node);
-        let behind = beacon.map(|beacon| self.logs.entries().saturating_sub(beacon.entries));
-        MemberInfo {
-            node,
-            nick,
-            presence,
-            behind,
-            carrier,
-        }
     }
 
     /// Whether a node is a member now.

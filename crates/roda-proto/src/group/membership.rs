@@ -59,6 +59,8 @@ pub enum Allowed {
 pub struct Membership {
     group: GroupId,
     members: BTreeMap<NodeId, Member>,
+    /// Number of members; asked for every datagram.
+    count: usize,
     invites: BTreeMap<InviteId, Invite>,
     /// Who has the founding key before anyone is admitted.
     founder: Option<NodeId>,
@@ -77,6 +79,7 @@ impl Membership {
         Self {
             group,
             members: BTreeMap::new(),
+            count: 0,
             invites: BTreeMap::new(),
             founder: None,
             wrapped: BTreeMap::new(),
@@ -105,6 +108,9 @@ impl Membership {
                 );
                 applied.push(control);
             }
+        }
+        if !applied.is_empty() {
+            self.count = self.active().count();
         }
         applied
     }
@@ -276,8 +282,8 @@ impl Membership {
 
     /// Number of members.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.active().count()
+    pub const fn count(&self) -> usize {
+        self.count
     }
 
     /// What is known of a node.

@@ -105,6 +105,17 @@ pub enum Heard {
     Known,
 }
 
+/// How a node is heard.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// Whether it is heard in time.
+    pub presence: Presence,
+    /// On which way.
+    pub carrier: Carrier,
+    /// Its live run.
+    pub peer: &'a Peer,
+}
+
 /// The table of peers.
 pub struct Peers {
     peers: BTreeMap<AuthorId, Peer>,
@@ -383,30 +394,26 @@ impl Peers {
         }
     }
 
-    /// Whether a peer is heard, how, and how many entries it has, by its node.
+    /// The live run of every node that is heard.
     #[must_use]
-    pub fn of_node(
-        &self,
-        now: Timestamp,
-        node: &NodeId,
-    ) -> (Presence, Option<Carrier>, Option<&Beacon>) {
-        let of_node = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.node == Some(*node));
-        let best = of_node
-            .min_by_key(|(author, peer)| (self.presence(now, author), now.since(peer.heard)));
-        match best {
-            Some((author, peer)) => match self.presence(now, author) {
-                Presence::Down => (Presence::Down, None, None),
-                presence => (
-                    presence,
-                    Some(peer.carrier(now, self.beacon_interval * 3)),
-                    Some(&peer.beacon),
-                ),
-            },
-            None => (Presence::Down, None, None),
+    pub fn by_node(&self, now: Timestamp) -> BTreeMap<NodeId, Seen<'_>> {
+        let mut nodes: BTreeMap<NodeId, Seen<'_>> = BTreeMap::new();
+        for (author, peer) in self.online(now) {
+            let Some(node) = peer.node else { continue };
+            let seen = Seen {
+                presence: self.presence(now, author),
+                carrier: peer.carrier(now, self.beacon_interval * 3),
+                peer,
+            };
+            let is_better = |known: &Seen<'_>| {
+                (seen.presence, now.since(seen.peer.heard))
+                    < (known.presence, now.since(known.peer.heard))
+            };
+            if nodes.get(&node).is_none_or(is_better) {
+                nodes.insert(node, seen);
+            }
         }
+        nodes
     }
 
     /// Peers heard now.
@@ -414,6 +421,14 @@ impl Peers {
         self.peers
             .iter()
             .filter(move |(author, _)| self.presence(now, author) < Presence::Down)
+    }
+
+    /// Proved addresses of the peers that are heard, but not by multicast.
+    pub fn unheard_by_multicast(&self, now: Timestamp) -> impl Iterator<Item = SocketAddr> {
+        let lost_after = self.beacon_interval * 3;
+        self.online(now)
+            .filter(move |(_, peer)| peer.carrier(now, lost_after) == Carrier::Unicast)
+            .filter_map(|(_, peer)| peer.proved())
     }
 
     /// Whether multicast of the peer at this address arrives.

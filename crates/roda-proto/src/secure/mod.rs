@@ -162,6 +162,12 @@ impl Secure {
         self.epochs.iter().map(|epoch| &epoch.record)
     }
 
+    /// Whether the last [`Self::rank`] found that someone has the sending key who does not belong.
+    #[must_use]
+    pub fn is_current_leaked(&self) -> bool {
+        self.epochs.first().is_some_and(|epoch| epoch.is_leaked)
+    }
+
     /// Seals frames into a datagram; `None` before any key is known.
     pub fn seal(&mut self, frames: &[u8]) -> Option<Vec<u8>> {
         let record = &self.epochs.first()?.record;
