@@ -168,7 +168,10 @@ impl Engine {
             return Err(Rejected::Unproven);
         }
         self.counters.nacks_received += 1;
-        let is_author_here = self.peers.presence(now, &nack.author) < Presence::Down;
+        // In a large group it takes a while until all are proved; not having met the author yet says
+        // nothing, and the third round asks the others anyway.
+        let is_author_here = self.peers.get(&nack.author).is_none()
+            || self.peers.presence(now, &nack.author) < Presence::Down;
         let members = self.members_for_backoff();
         self.multicast
             .on_nack(now, nack, is_author_here, members, &mut self.rng);
