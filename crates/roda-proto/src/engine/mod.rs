@@ -126,8 +126,14 @@ impl Engine {
         rng.fill_bytes(&mut boot);
         let tag = crypto::sender_tag(&author, &boot);
         let mut membership = Membership::new(identity.group);
+        // A newcomer that stopped before it wrote anything still follows the clock of its admission.
+        let mut admitted = Hlc::ZERO;
         for batch in &recovered.control {
+            let was_member = membership.is_active(&node);
             membership.apply(batch);
+            if !was_member && membership.is_active(&node) {
+                admitted = admitted.max(batch.hlc_last);
+            }
         }
         let own_head = recovered
             .heads
@@ -135,7 +141,10 @@ impl Engine {
             .filter(|head| head.author == author)
             .map(|head| head.hlc)
             .max();
-        let clock = recovered.clock.max(own_head.unwrap_or(Hlc::ZERO));
+        let clock = recovered
+            .clock
+            .max(own_head.unwrap_or(Hlc::ZERO))
+            .max(admitted);
         let has_company = membership.count() > 1;
         let mut engine = Self {
             node,
