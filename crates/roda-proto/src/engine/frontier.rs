@@ -120,8 +120,8 @@ impl Engine {
         self.follow_put_off();
         self.check_claims();
         // What a former member wrote and counts has to be here as well.
-        let lacks = |(author, cut): (&AuthorId, &Seq)| {
-            self.logs.durable(author) < *cut && !self.logs.is_frozen(author)
+        let lacks = |(author, cut): (AuthorId, Seq)| {
+            self.logs.durable(&author) < cut && !self.logs.is_frozen(&author)
         };
         let lacks_former = self.membership.cuts().any(lacks);
         if lacks_former || self.frontier.held > 0 {

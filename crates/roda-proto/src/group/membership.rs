@@ -31,7 +31,17 @@ pub struct Member {
     /// Name for people, and the clock at which it was said.
     nick: (Hlc, String),
     cuts: BTreeMap<AuthorId, Seq>,
-    has_left: bool,
+    /// Its own last entry. It counts unless someone removed it at the same time: whoever heard of that
+    /// first would never take it.
+    left: Option<Leave>,
+    removed_admissions: BTreeSet<EntryId>,
+}
+
+#[derive(Clone, Debug)]
+struct Leave {
+    author: AuthorId,
+    seq: Seq,
+    admissions: Vec<EntryId>,
 }
 
 #[derive(Clone, Debug)]
@@ -160,10 +170,18 @@ impl Membership {
                 node,
                 admissions,
                 cuts,
-            } => self.end(*node, hlc, admissions, cuts),
+            } => {
+                let member = self.members.entry(*node).or_default();
+                member.removed_admissions.extend(admissions);
+                self.end(*node, hlc, admissions, cuts);
+            }
             Control::Leave { admissions } => {
-                self.end(batch.node, hlc, admissions, &[(id.author, id.seq)]);
-                self.members.entry(batch.node).or_default().has_left = true;
+                self.end(batch.node, hlc, admissions, &[]);
+                self.members.entry(batch.node).or_default().left = Some(Leave {
+                    author: id.author,
+                    seq: id.seq,
+                    admissions: admissions.clone(),
+                });
             }
             Control::Rotate { epoch, wraps, .. } => {
                 let nodes = wraps.iter().map(|wrap| wrap.node).chain([batch.node]);
@@ -208,8 +226,8 @@ impl Membership {
         let Some(member) = self.members.get(node) else {
             return Allowed::NotYet;
         };
-        match member.cuts.get(author) {
-            Some(cut) => Allowed::UpTo(*cut),
+        match member.cut(author) {
+            Some(cut) => Allowed::UpTo(cut),
             None if member.is_active() => Allowed::All,
             None if member.admissions.is_empty() => Allowed::NotYet,
             None => Allowed::UpTo(Seq(0)),
@@ -251,7 +269,11 @@ impl Membership {
     /// Whether a node left by itself.
     #[must_use]
     pub fn has_left(&self, node: &NodeId) -> bool {
-        self.is_expelled(node) && self.members.get(node).is_some_and(|member| member.has_left)
+        self.is_expelled(node)
+            && self
+                .members
+                .get(node)
+                .is_some_and(|member| member.leave().is_some())
     }
 
     /// Whether the entries that spread a key are known here; the founding key has none.
@@ -268,8 +290,12 @@ impl Membership {
     }
 
     /// How far the logs of former members count.
-    pub fn cuts(&self) -> impl Iterator<Item = (&AuthorId, &Seq)> {
-        self.members.values().flat_map(|member| &member.cuts)
+    pub fn cuts(&self) -> impl Iterator<Item = (AuthorId, Seq)> {
+        self.members.values().flat_map(|member| {
+            let left = member.leave().map(|leave| leave.author);
+            let authors = member.cuts.keys().copied().chain(left);
+            authors.filter_map(|author| Some((author, member.cut(&author)?)))
+        })
     }
 
     /// The node that an author belongs to, if it is or was a member.
@@ -337,6 +363,23 @@ impl Membership {
 }
 
 impl Member {
+    /// Its leave, if that is how its membership ended.
+    fn leave(&self) -> Option<&Leave> {
+        let is_removed = |admission| self.removed_admissions.contains(admission);
+        self.left
+            .as_ref()
+            .filter(|leave| !leave.admissions.iter().any(is_removed))
+    }
+
+    /// The last entry of an author of it that counts.
+    fn cut(&self, author: &AuthorId) -> Option<Seq> {
+        let left = self.leave().filter(|leave| leave.author == *author);
+        self.cuts
+            .get(author)
+            .copied()
+            .or_else(|| left.map(|leave| leave.seq))
+    }
+
     fn is_active(&self) -> bool {
         self.lasting().next().is_some()
     }
