@@ -150,6 +150,13 @@ impl Engine {
         )
     }
 
+    /// By how much this node's wall clock is ahead of the group's, if that is so much that it is not used.
+    #[must_use]
+    pub fn clock_ahead(&self) -> core::time::Duration {
+        let ahead = self.now.wall.0.saturating_sub(self.sane_wall().0);
+        core::time::Duration::from_millis(ahead)
+    }
+
     /// The wall clock by which others' clocks are judged: the middle one of the group, if this node's is
     /// far behind it.
     pub(super) fn judging_wall(&self) -> WallTime {

@@ -30,6 +30,10 @@ impl Driver {
                 index: interface.index,
             });
         let carriers: Vec<_> = self.engine.carriers().into_iter().collect();
+        let ahead = self.engine.clock_ahead().as_secs();
+        let clock_problem = (ahead > 0).then(|| {
+            format!("this machine's clock is {ahead} s ahead of the group's, which is used instead")
+        });
         let mut counters = counters(self.engine.counters());
         counters.insert("datagrams_dropped", self.net.dropped());
         Status {
@@ -68,7 +72,12 @@ impl Driver {
                 .iter()
                 .map(|(why, n)| (why.to_string(), *n))
                 .collect(),
-            problems: self.problems.values().cloned().collect(),
+            problems: self
+                .problems
+                .values()
+                .cloned()
+                .chain(clock_problem)
+                .collect(),
         }
     }
 }
