@@ -19,6 +19,7 @@ pub mod record;
 pub mod secure;
 pub mod stream;
 pub mod time;
+pub mod token;
 pub mod wire;
 
 pub use engine::{

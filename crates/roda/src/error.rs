@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use roda_proto::log::BODY_LEN_MAX;
 use roda_proto::stream::Refusal;
+use roda_proto::token::{LockName, LockRefusal, Quorum};
 use roda_proto::{CommandError, Topic};
 use roda_store::StoreError;
 
@@ -94,6 +95,23 @@ pub enum Error {
     /// Another program has the group's UDP port.
     #[error("the group's UDP port is taken by another program")]
     PortInUse,
+    /// Too few voters answer to decide anything about locks. By itself it gets well when they do.
+    #[error(
+        "{} of {} voters reachable, {} needed", .0.reachable, .0.voters, .0.needed()
+    )]
+    NoQuorum(Quorum),
+    /// Others have the lock.
+    #[error("the lock is busy")]
+    LockBusy,
+    /// The voters refused the request.
+    #[error("lock refused: {0}")]
+    LockRefused(LockRefusal),
+    /// Nobody holds it.
+    #[error("nobody holds lock {0}")]
+    NotHeld(LockName),
+    /// The lock was lost before the holder could begin.
+    #[error("the lock was lost")]
+    LockLost,
     /// Anything else that the database reports.
     #[error("store: {0}")]
     Store(String),

@@ -5,9 +5,11 @@
 //! catches up. A member that appended knows that its entry survives power loss.
 #![warn(missing_docs)]
 
+mod consensus;
 mod driver;
 mod error;
 mod home;
+mod lock;
 mod mirror;
 mod net;
 mod node;
@@ -21,10 +23,15 @@ mod writer;
 
 pub use error::{Error, Result};
 pub use home::{peek, verify_home};
+pub use lock::{Guard, LockInfo, LockReport, LockRequest, Waiting};
 pub use node::Node;
 pub use roda_proto::group::{Carrier, InviteTokenError};
 pub use roda_proto::log::{BODY_LEN_MAX, TopicError};
 pub use roda_proto::stream::Refusal;
+pub use roda_proto::token::{
+    Fence, HoldState, HolderStatus, LockName, LockNameError, LockRefusal, LockStatus, LostReason,
+    Permits, Priority, Quorum, RequestId, Timings, WaiterStatus,
+};
 pub use roda_proto::{
     AuthorId, EntryKind, GroupId, Hash, Hlc, InviteToken, MemberInfo, NodeId, Presence, Seq, Topic,
 };

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use roda_proto::token::Timings;
 use roda_proto::{AuthorId, Hlc, NodeId, Seq, Topic};
 
 /// How a node runs; the defaults suit a LAN.
@@ -18,6 +19,8 @@ pub struct Options {
     pub danger_loss: f64,
     /// Most bytes per second this node sends.
     pub rate_max: Option<u64>,
+    /// How long locks outlive a lost machine; see [`Timings`].
+    pub lock_timings: Timings,
 }
 
 /// One message as applications see it.
