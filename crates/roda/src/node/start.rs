@@ -15,6 +15,8 @@ use super::{Node, Shared};
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{DATABASE, host_name, prepare};
+use crate::link::{Contacts, Links};
+use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
 use crate::net::{Net, OpenError};
 use crate::random;
@@ -28,6 +30,12 @@ use crate::writer::Writer;
 const REQUESTS_MAX: usize = 256;
 /// Batches a subscriber may be behind.
 const DELIVERED_MAX: usize = 4096;
+
+/// The setting that says whether this node has yet to found the voters of its group. It does so once:
+/// a node that lost their log must not begin another.
+const VOTERS: &str = "voters";
+const TO_BE_FOUNDED: &str = "to be founded";
+const FOUNDED: &str = "founded";
 
 /// What differs between a new, a joining and a returning node.
 struct Start {
@@ -63,6 +71,9 @@ impl Node {
         };
         let mut store =
             Store::create(&database, &record).map_err(|error| Error::store(home, error))?;
+        store
+            .set_meta(VOTERS, TO_BE_FOUNDED)
+            .map_err(|error| Error::store(home, error))?;
         let secret = Zeroizing::new(random::bytes()?);
         let epoch = EpochRecord {
             tag: crypto::epoch_tag(&secret),
@@ -232,7 +243,7 @@ impl Node {
 
     fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
         let Start {
-            store,
+            mut store,
             net,
             identity,
             admission,
@@ -248,16 +259,35 @@ impl Node {
         let stream_port = listener
             .port()
             .map_err(|error| Error::Network(error.to_string()))?;
-        let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let (delivered, _) = broadcast::channel(DELIVERED_MAX);
         let (stable, stable_seen) = watch::channel(Hlc::ZERO);
         let (view, view_seen) = watch::channel(View::new(snapshot.identity.group));
         let (stop, stopped) = watch::channel(false);
+        let known = contacts.iter();
+        let known: Contacts = known.map(|known| (known.node, known.stream)).collect();
+        let (contacts_out, contacts_seen) = watch::channel(known);
+        let group = snapshot.identity.group;
+        let links = Links::new(identity.clone(), group, contacts_seen, view_seen.clone());
+        let locks = Arc::new(LockService::start(LockParts {
+            home: home.into(),
+            node: identity.node(),
+            group,
+            is_founder: store.meta(VOTERS).map_err(read)?.as_deref() == Some(TO_BE_FOUNDED),
+            timings: options.lock_timings,
+            links: links.clone(),
+            view: view_seen.clone(),
+        })?);
+        if store.meta(VOTERS).map_err(read)?.is_some() {
+            store.set_meta(VOTERS, FOUNDED).map_err(read)?;
+        }
+        let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let service = Service {
             database: database.clone(),
             view: view_seen.clone(),
             requests: requests.downgrade(),
+            links,
+            switchboard: Arc::clone(&locks.switchboard),
         };
         let mirrors = Mirrors::start(database.clone(), home.into(), stable_seen, mirrors);
         let mirrors = Arc::new(mirrors);
@@ -270,6 +300,7 @@ impl Node {
             view: view_seen,
             stopped,
             mirrors: Arc::clone(&mirrors),
+            locks: Arc::clone(&locks),
         };
         let driver = Driver::new(Parts {
             home: home.into(),
@@ -288,12 +319,14 @@ impl Node {
                 delivered,
                 stable,
                 view,
+                contacts: contacts_out,
             },
             admission,
         })?;
         let serving = tokio::spawn(service::run(listener, service));
         tokio::spawn(async move {
             driver.run().await;
+            locks.stop().await;
             serving.abort();
             mirrors.stop().await;
             stop.send_replace(true);
