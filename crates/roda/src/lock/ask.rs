@@ -72,7 +72,7 @@ impl Switchboard {
             Ok(()) => match self.locks.report(&names) {
                 Ok(locks) => {
                     let voters = self.locks.role().voters;
-                    let quorum = self.consensus.quorum();
+                    let quorum = self.locks.quorum_seen(&voters);
                     ReportReply::Report {
                         voters,
                         quorum,
@@ -82,7 +82,11 @@ impl Switchboard {
                 Err((leader, voters)) => ReportReply::NotLeader { leader, voters },
             },
             Err(ConsensusError::NoQuorum(quorum)) => ReportReply::NoQuorum(quorum),
-            Err(ConsensusError::NotLeader(_) | ConsensusError::Store(_)) => {
+            Err(
+                ConsensusError::NotLeader(_)
+                | ConsensusError::TooLong { .. }
+                | ConsensusError::Store(_),
+            ) => {
                 let (leader, voters) = self.locks.known_leader();
                 ReportReply::NotLeader { leader, voters }
             }

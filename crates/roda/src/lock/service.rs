@@ -155,7 +155,7 @@ impl Locks {
     }
 
     /// By presence alone, for a node that is no voter or finds no leader.
-    fn quorum_seen(&self, voters: &[NodeId]) -> Quorum {
+    pub(super) fn quorum_seen(&self, voters: &[NodeId]) -> Quorum {
         let view = self.view.borrow();
         let is_here = |node: &&NodeId| {
             let found = view.members.iter().find(|member| member.node == **node);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use roda_proto::group::{InviteToken, founding_group_id, short_name};
 use roda_proto::{Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, crypto};
-use roda_store::Store;
+use roda_store::{RaftLog, Store};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
@@ -31,11 +31,11 @@ const REQUESTS_MAX: usize = 256;
 /// Batches a subscriber may be behind.
 const DELIVERED_MAX: usize = 4096;
 
-/// The setting that says whether this node has yet to found the voters of its group. It does so once:
-/// a node that lost their log must not begin another.
+/// The setting of a group's founder that names the log with which the voters begin.
 const VOTERS: &str = "voters";
 const TO_BE_FOUNDED: &str = "to be founded";
-const FOUNDED: &str = "founded";
+/// The voters' log, beside the database.
+const VOTERS_LOG: &str = "locks.db";
 
 /// What differs between a new, a joining and a returning node.
 struct Start {
@@ -94,7 +94,8 @@ impl Node {
                 hints: Vec::new(),
             },
             &options,
-        )?;
+        )
+        .await?;
         node.command(Command::Found { salt, name, nick }).await?;
         Ok(node)
     }
@@ -152,7 +153,7 @@ impl Node {
             admission: Some(CatchUp { fetched, task }),
             hints: token.hints.clone(),
         };
-        let node = Self::start(home, start, &options)?;
+        let node = Self::start(home, start, &options).await?;
         node.wait_until_member(timeout).await?;
         node.command(Command::Introduce { nick }).await?;
         Ok(node)
@@ -202,7 +203,8 @@ impl Node {
                 hints: Vec::new(),
             },
             &options,
-        )?;
+        )
+        .await?;
         node.introduce(&options);
         Ok(node)
     }
@@ -241,7 +243,7 @@ impl Node {
         self.shared.requests.downgrade()
     }
 
-    fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
+    async fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
         let Start {
             mut store,
             net,
@@ -269,18 +271,17 @@ impl Node {
         let (contacts_out, contacts_seen) = watch::channel(known);
         let group = snapshot.identity.group;
         let links = Links::new(identity.clone(), group, contacts_seen, view_seen.clone());
-        let locks = Arc::new(LockService::start(LockParts {
+        let (log, found) = open_voters(home, &mut store, group)?;
+        let parts = LockParts {
             home: home.into(),
             node: identity.node(),
-            group,
-            is_founder: store.meta(VOTERS).map_err(read)?.as_deref() == Some(TO_BE_FOUNDED),
+            log,
+            found,
             timings: options.lock_timings,
             links: links.clone(),
             view: view_seen.clone(),
-        })?);
-        if store.meta(VOTERS).map_err(read)?.is_some() {
-            store.set_meta(VOTERS, FOUNDED).map_err(read)?;
-        }
+        };
+        let locks = Arc::new(LockService::start(parts).await?);
         let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let service = Service {
             database: database.clone(),
@@ -335,6 +336,22 @@ impl Node {
             shared: Arc::new(shared),
         })
     }
+}
+
+/// The voters' log, and whether it is the one with which the voters of this group begin.
+fn open_voters(home: &Path, store: &mut Store, group: GroupId) -> Result<(RaftLog, bool)> {
+    let fault = |error| Error::store(home, error);
+    // As a positive number that SQLite can hold, and never 0.
+    let fresh = (u64::from_le_bytes(random::bytes()?) >> 1) | 1;
+    let log = RaftLog::open(&home.join(VOTERS_LOG), group, fresh).map_err(fault)?;
+    let id = log.raft_id().to_string();
+    let founder = store.meta(VOTERS).map_err(fault)?;
+    if founder.as_deref() == Some(TO_BE_FOUNDED) {
+        // Noted before the first vote: if this log is lost, another one must not begin again.
+        store.set_meta(VOTERS, &id).map_err(fault)?;
+        return Ok((log, true));
+    }
+    Ok((log, founder == Some(id)))
 }
 
 fn open_net(group: &GroupId, options: &Options) -> Result<Net> {
