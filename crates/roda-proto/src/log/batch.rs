@@ -130,6 +130,7 @@ pub struct Batch {
     topics: Vec<(u32, u8)>,
     entries_at: u32,
     has_control: bool,
+    has_fenced: bool,
 }
 
 impl fmt::Debug for Batch {
@@ -205,6 +206,7 @@ impl Batch {
             topics,
             entries_at,
             has_control: false,
+            has_fenced: false,
         };
         batch.check_entries(count)?;
         Ok(batch)
@@ -231,6 +233,7 @@ impl Batch {
                 return Err(Rejected::Malformed);
             }
             self.has_control |= kind == EntryKind::Control;
+            self.has_fenced |= kind == EntryKind::Fenced;
         }
         self.hlc_last = hlc;
         if reader.is_empty() {
@@ -272,6 +275,12 @@ impl Batch {
     #[must_use]
     pub const fn has_control(&self) -> bool {
         self.has_control
+    }
+
+    /// Whether any entry is a fenced one.
+    #[must_use]
+    pub const fn has_fenced(&self) -> bool {
+        self.has_fenced
     }
 
     /// Whether all entries are control entries.
