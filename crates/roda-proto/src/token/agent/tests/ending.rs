@@ -67,7 +67,10 @@ fn a_token_for_a_withdrawn_request_goes_on_by_way_of_the_table() {
     world.release(0, held);
     world.settle();
     assert!(world.is_inside(2, next));
-    assert!(world.tokens().iter().all(|it| it.0 != 1), "it was not inside");
+    assert!(
+        world.tokens().iter().all(|it| it.0 != 1),
+        "it was not inside"
+    );
 }
 
 #[test]

@@ -32,7 +32,13 @@ fn a_contended_lock_goes_by_token_in_one_hop() {
 #[test]
 fn a_lost_token_is_made_good_by_the_leader_with_the_same_fence() {
     let (mut world, first, second) = one_inside_one_heir();
-    world.rule = Box::new(|mail| if is_token(mail) { Fate::Drop } else { Fate::Deliver });
+    world.rule = Box::new(|mail| {
+        if is_token(mail) {
+            Fate::Drop
+        } else {
+            Fate::Deliver
+        }
+    });
     world.release(0, first);
     world.run(HOP);
     assert!(!world.is_inside(1, second));
@@ -163,7 +169,13 @@ fn clients_of_one_node_follow_each_other_without_a_message_between() {
 fn a_new_leader_finishes_a_hand_over() {
     for keep in [false, true] {
         let (mut world, first, second) = one_inside_one_heir();
-        world.rule = Box::new(|mail| if is_token(mail) { Fate::Drop } else { Fate::Deliver });
+        world.rule = Box::new(|mail| {
+            if is_token(mail) {
+                Fate::Drop
+            } else {
+                Fate::Deliver
+            }
+        });
         world.release(0, first);
         world.run(HOP);
         world.change_leader(2, keep);

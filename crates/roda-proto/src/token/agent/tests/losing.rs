@@ -52,7 +52,11 @@ fn a_holder_that_was_only_at_risk_is_safe_again() {
     world.run(at.since(world.now));
     world.rule = Box::new(|_| Fate::Deliver);
     world.run(Duration::from_secs(5));
-    let states: Vec<_> = world.holds(0, first).iter().map(|(_, state)| *state).collect();
+    let states: Vec<_> = world
+        .holds(0, first)
+        .iter()
+        .map(|(_, state)| *state)
+        .collect();
     assert_eq!(states, [HoldState::AtRisk, HoldState::Safe]);
     assert!(world.is_inside(0, first));
 }
@@ -65,12 +69,19 @@ fn a_holder_that_was_asked_to_stop_is_not_safe_again() {
     world.rule = Box::new(|_| Fate::Deliver);
     world.settle();
     let reason = LostReason::NotRenewed;
-    let states: Vec<_> = world.holds(0, first).iter().map(|(_, state)| *state).collect();
+    let states: Vec<_> = world
+        .holds(0, first)
+        .iter()
+        .map(|(_, state)| *state)
+        .collect();
     assert_eq!(states, [HoldState::AtRisk, HoldState::Stop(reason)]);
     world.release(0, first);
     world.settle();
     assert!(world.is_inside(2, second));
-    assert!(world.agents[0].valid_until().is_some(), "the session goes on");
+    assert!(
+        world.agents[0].valid_until().is_some(),
+        "the session goes on"
+    );
 }
 
 #[test]
@@ -79,11 +90,12 @@ fn a_node_that_slept_is_told_to_kill_when_it_wakes() {
     let first = world.acquire(1, "a");
     world.settle();
     let later = world.now + Duration::from_secs(60);
+    let session = world.agents[1].session.id().unwrap();
     world.agents[1].handle_message(
         later,
         node(0),
         LockMessage::Renewed {
-            session: world.agents[1].session.id().unwrap(),
+            session,
             sent_micros: world.now.as_micros(),
             view: None,
         },
@@ -138,7 +150,10 @@ fn a_session_that_the_leader_ended_kills_at_once_and_waiting_requests_queue_agai
     assert_eq!(world.queue_of("b"), (0, 2));
     world.release(0, held);
     world.settle();
-    assert!(world.is_inside(1, waiting), "under the name that its client knows");
+    assert!(
+        world.is_inside(1, waiting),
+        "under the name that its client knows"
+    );
     world.release(1, inside);
 }
 
@@ -226,9 +241,15 @@ fn a_forced_release_stops_the_holder_and_kills_it_in_time() {
     assert_eq!(stopped.len(), 1);
     assert_eq!(stopped[0].1, HoldState::Stop(reason));
     world.run(world.timings.session() / 4);
-    let killed = (stopped[0].0 + world.timings.session() / 4, HoldState::Kill(reason));
+    let killed = (
+        stopped[0].0 + world.timings.session() / 4,
+        HoldState::Kill(reason),
+    );
     assert_eq!(world.holds(0, first)[1..], [killed]);
-    assert!(!world.is_inside(1, second), "not before nothing runs any more");
+    assert!(
+        !world.is_inside(1, second),
+        "not before nothing runs any more"
+    );
     world.release(0, first);
     world.settle();
     assert!(world.is_inside(1, second));

@@ -31,8 +31,15 @@ pub(super) struct Mail {
 
 enum Due {
     Mail(Mail),
-    Applied { term: u64, id: u64, commands: Vec<LockCommand> },
-    Confirmed { term: u64, id: u64 },
+    Applied {
+        term: u64,
+        id: u64,
+        commands: Vec<LockCommand>,
+    },
+    Confirmed {
+        term: u64,
+        id: u64,
+    },
 }
 
 /// A client that is inside, by its own node's view.
@@ -429,6 +436,11 @@ impl World {
         self.queue.insert((at, self.number), due);
     }
 
+    /// Forgets which messages were sent; long runs need the room.
+    pub(super) fn forget_sent(&mut self) {
+        self.sent.clear();
+    }
+
     /// Sends something that was captured before, or made up.
     pub(super) fn inject(&mut self, mail: Mail) {
         self.push(self.now, Due::Mail(mail));
@@ -444,12 +456,15 @@ impl World {
 
     /// What the client of a hold was told, and when.
     pub(super) fn holds(&self, at: usize, request: RequestId) -> Vec<(Timestamp, HoldState)> {
-        let holds = self.events.iter().filter_map(|(of, when, event)| match event {
-            AgentEvent::Hold { request: it, state } if *of == at && *it == request => {
-                Some((*when, *state))
-            }
-            _ => None,
-        });
+        let holds = self
+            .events
+            .iter()
+            .filter_map(|(of, when, event)| match event {
+                AgentEvent::Hold { request: it, state } if *of == at && *it == request => {
+                    Some((*when, *state))
+                }
+                _ => None,
+            });
         holds.collect()
     }
 
