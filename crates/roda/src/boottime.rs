@@ -40,7 +40,7 @@ impl Alarm {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
         Ok(Self {
-            timer: tokio::io::unix::AsyncFd::new(timer)?,
+            timer: tokio::io::unix::AsyncFd::register(timer)?,
         })
     }
 

@@ -31,12 +31,13 @@ pub use roda_proto::group::{Carrier, InviteTokenError};
 pub use roda_proto::log::{BODY_LEN_MAX, TopicError};
 pub use roda_proto::stream::Refusal;
 pub use roda_proto::token::{
-    Fence, HoldState, HolderStatus, LockName, LockNameError, LockRefusal, LockStatus, LostReason,
-    Permits, Priority, Quorum, RequestId, Timings, WaiterStatus,
+    Fence, Frontier, HoldState, HolderStatus, LockName, LockNameError, LockRefusal, LockStatus,
+    LostReason, Permits, Priority, Quorum, RequestId, Timings, WaiterStatus,
 };
 pub use roda_proto::{
     AuthorId, EntryKind, GroupId, Hash, Hlc, InviteToken, MemberInfo, NodeId, Presence, Seq, Topic,
 };
+pub use roda_store::FenceMark;
 pub use topic::{History, Lagged, Subscription, TopicHandle};
 pub use types::{
     HistoryQuery, InterfaceStatus, Message, MirrorInfo, Options, Receipt, Status, TopicInfo,

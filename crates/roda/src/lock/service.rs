@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use roda_proto::stream::{CallService, LinkFrame};
+use roda_proto::stream::LinkFrame;
 use roda_proto::token::{
     Acquire, Acquired, Agent, AgentEvent, AgentOutput, Fence, Frontier, LockCommand, LockMessage,
     LockName, LockRefusal, Quorum, Recipient, Registrar, RegistrarOutput, RequestId, Table,

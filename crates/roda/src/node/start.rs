@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roda_proto::group::{InviteToken, founding_group_id, short_name};
-use roda_proto::{Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, crypto};
+use roda_proto::{
+    AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, crypto,
+};
 use roda_store::{RaftLog, Store};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
@@ -264,6 +266,8 @@ impl Node {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let (delivered, _) = broadcast::channel(DELIVERED_MAX);
         let (stable, stable_seen) = watch::channel(Hlc::ZERO);
+        // The driver knows better before anyone can look.
+        let (head, head_seen) = watch::channel((AuthorId([0; AuthorId::LEN]), Seq(0)));
         let (view, view_seen) = watch::channel(View::new(snapshot.identity.group));
         let (stop, stopped) = watch::channel(false);
         let known = contacts.iter();
@@ -299,6 +303,7 @@ impl Node {
             node: identity.node(),
             requests,
             view: view_seen,
+            head: head_seen,
             stopped,
             mirrors: Arc::clone(&mirrors),
             locks: Arc::clone(&locks),
@@ -319,6 +324,7 @@ impl Node {
             published: Published {
                 delivered,
                 stable,
+                head,
                 view,
                 contacts: contacts_out,
             },
