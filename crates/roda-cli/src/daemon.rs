@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use crate::api::client::Client;
 use crate::api::server::{Shared, Socket, router};
 use crate::error::{Failure, Result};
+use crate::holds::Holds;
 use crate::home::{Config, Home};
 
 /// What a starting daemon is told.
@@ -214,6 +215,7 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
     let saved = home.config()?;
     let config = saved.clone().overlaid(start.config);
     let options = config.options();
+    let timings = options.lock_timings;
     let path = home.path();
     let node = match start.origin {
         Origin::Open => Node::open(path, options).await?,
@@ -238,6 +240,8 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
                 home: path.to_owned(),
                 socket: home.socket(),
                 stop: Notify::new(),
+                holds: Holds::new(),
+                timings,
             }),
             socket,
         }),
@@ -275,6 +279,8 @@ impl Running {
             _ = terminate.recv() => self.stop(&node).await,
             _ = interrupt.recv() => self.stop(&node).await,
         };
+        // Also if the node has ended by itself: nothing may run under a lock that nobody renews.
+        self.shared.holds.close().await;
         closing.notify_one();
         // Answers on their way get out; a client that does not read cannot hold the process.
         drop(tokio::time::timeout(CLOSE_MAX, server).await);
@@ -282,6 +288,7 @@ impl Running {
     }
 
     async fn stop(&self, node: &Node) -> roda::Result<()> {
+        self.shared.holds.close().await;
         node.shutdown().await
     }
 }

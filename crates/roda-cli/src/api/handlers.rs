@@ -28,8 +28,8 @@ use crate::error::Failure;
 use crate::i18n::{Catalogue, Language};
 use crate::output::words;
 
-type Shareable = State<Arc<Shared>>;
-type Reply<T> = Result<Json<T>, Refused>;
+pub(super) type Shareable = State<Arc<Shared>>;
+pub(super) type Reply<T> = Result<Json<T>, Refused>;
 
 /// A failure on its way to the client.
 pub(crate) struct Refused(Failure);
@@ -47,8 +47,13 @@ impl IntoResponse for Refused {
             "not-found" => StatusCode::NOT_FOUND,
             "disk-full" => StatusCode::INSUFFICIENT_STORAGE,
             "stopped" => StatusCode::SERVICE_UNAVAILABLE,
+            "lock-no-quorum" => StatusCode::SERVICE_UNAVAILABLE,
+            "lock-not-held" | "lock-busy" | "lock-held-by-parent" => StatusCode::CONFLICT,
             "too-long" | "empty-text" => StatusCode::BAD_REQUEST,
-            _ if code.starts_with("topic-") || code.starts_with("request-") => {
+            _ if ["topic-", "request-", "lock-name-"]
+                .iter()
+                .any(|kind| code.starts_with(kind)) =>
+            {
                 StatusCode::BAD_REQUEST
             }
             _ if code.starts_with("unknown-") => StatusCode::NOT_FOUND,
@@ -63,7 +68,7 @@ impl IntoResponse for Refused {
     }
 }
 
-fn parsed<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
+pub(super) fn parsed<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
     match body {
         Ok(Json(value)) => Ok(value),
         Err(fault) => Err(Failure::new("request-body")
@@ -72,7 +77,7 @@ fn parsed<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
     }
 }
 
-fn params<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
+pub(super) fn params<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
     match query {
         Ok(Query(value)) => Ok(value),
         Err(fault) => Err(Failure::new("request-query")

@@ -3,6 +3,7 @@
 pub(crate) mod help;
 pub(crate) mod parse;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -163,6 +164,10 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Keeps a file.
     Mirror(MirrorArgs),
+    /// Runs a command while holding locks.
+    Lock(LockArgs),
+    /// Shows who has which lock and who waits.
+    Locks(LocksArgs),
     /// Checks all that is stored.
     Verify,
     /// Prints a completion script.
@@ -193,6 +198,17 @@ pub(crate) enum Command {
     /// The node itself; told what to do on standard input.
     #[command(hide = true)]
     Daemon,
+    /// Waits for a fence on a pipe, then becomes the command.
+    #[command(name = "__exec", hide = true)]
+    Exec {
+        /// The pipe's descriptor.
+        pipe: u32,
+        /// The process that waits for this one.
+        parent: u32,
+        /// The command.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
     /// One process of a benchmark.
     #[command(hide = true)]
     BenchWorker {
@@ -252,6 +268,68 @@ pub(crate) struct MirrorArgs {
     #[arg(long, conflicts_with_all = ["topic", "stop"])]
     pub(crate) list: bool,
 }
+
+/// Which locks to hold, how, and for which command.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct LockArgs {
+    /// The locks, comma separated.
+    #[arg(value_name = "LOCKS", required = true)]
+    pub(crate) names: Option<String>,
+    /// How urgent.
+    #[arg(long, value_name = "0-9", default_value_t = 0, hide_default_value = true,
+          value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(crate) priority: u8,
+    /// How long to wait.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wait: Option<String>,
+    /// Not at all.
+    #[arg(long = "try", conflicts_with = "wait")]
+    pub(crate) is_try: bool,
+    /// With how many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PERMITS_MAX))]
+    pub(crate) permits: Option<u32>,
+    /// With any number.
+    #[arg(long, conflicts_with = "permits")]
+    pub(crate) shared: bool,
+    /// What to catch up with first.
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) fresh: Vec<String>,
+    /// The command.
+    #[arg(value_name = "CMD", last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+    /// Something else about locks.
+    #[command(subcommand)]
+    pub(crate) action: Option<LockAction>,
+}
+
+/// What an operator can do about a lock.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockAction {
+    /// Has the holder stopped.
+    Release {
+        /// That this is meant.
+        #[arg(long)]
+        force: bool,
+        /// Which lock.
+        #[arg(value_name = "LOCK")]
+        name: String,
+    },
+}
+
+/// Which locks to show.
+#[derive(Debug, Args)]
+pub(crate) struct LocksArgs {
+    /// Only these.
+    #[arg(value_name = "LOCK")]
+    pub(crate) names: Vec<String>,
+    /// Again and again.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+/// More than any group has members; any number is `--shared`.
+const PERMITS_MAX: i64 = 1_000_000;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]

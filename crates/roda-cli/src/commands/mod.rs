@@ -12,6 +12,8 @@ mod input;
 mod invite;
 mod join;
 mod leave;
+mod lock;
+mod locks;
 mod members;
 mod messages;
 mod mirror;
@@ -99,6 +101,14 @@ pub(crate) fn main() -> Exit {
 }
 
 fn run(app: &mut App, cli: Cli) -> Result<Exit> {
+    if let Command::Exec {
+        pipe,
+        parent,
+        command,
+    } = &cli.command
+    {
+        return Ok(crate::wrapper::exec(&app.ui, *pipe, *parent, command));
+    }
     let runtime = runtime(&cli.command)?;
     let result = runtime.block_on(dispatch(app, cli.command));
     // A thread that still waits for a line of standard input must not keep the process.
@@ -143,6 +153,8 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
             None => chat::run(app, &args.room).await?,
         },
         Command::Mirror(args) => mirror::run(app, &args).await?,
+        Command::Lock(args) => return lock::run(app, args).await,
+        Command::Locks(args) => locks::run(app, &args).await?,
         Command::Verify => return verify::run(app).await,
         Command::Completions { shell } => completions::run(app, shell)?,
         Command::Demo { fast } => demo::run(app, fast).await?,
@@ -154,6 +166,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
             daemon::start_log(app.global.verbose, false);
             daemon::run_as_child(app.home.clone()).await?;
         }
+        Command::Exec { .. } => unreachable!("needs no runtime, see `run`"),
         Command::BenchWorker { job } => crate::bench::worker::run(app, &job).await?,
     }
     Ok(Exit::Done)

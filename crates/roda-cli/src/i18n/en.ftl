@@ -26,6 +26,9 @@ value-group-port = GROUP:PORT
 value-file = FILE
 value-shell = SHELL
 value-bytes = BYTES
+value-locks = LOCKS
+value-lock = LOCK
+value-cmd = CMD
 
 # Help
 help = Give the machines of one network a group log, encrypted and reliable, with no server
@@ -76,6 +79,40 @@ help-mirror-topic = The topic
 help-mirror-file = The file; the same bytes on every member
 help-mirror-stop = Keep it no longer; the file stays
 help-mirror-list = List the mirrors (as without arguments)
+help-lock = Run a command while this node holds one or more locks; nobody else in the group does
+help-lock-names = The locks, comma separated; all at once, never a deadlock
+help-lock-priority = How urgent, 0 to 9; waiting raises it by and by (default: 0)
+help-lock-wait = Wait no longer than this; exit 75 if that was not enough
+help-lock-try = Do not wait: exit 75 unless it can be had at once
+help-lock-permits = Share with others that say the same: at most N at once
+help-lock-shared = Share with any number of others that say the same (readers)
+help-lock-fresh = First catch up with all that earlier holders wrote to this topic; repeat for several
+help-lock-command = The command and its arguments, after “--”
+help-lock-examples =
+    The command gets RODA_LOCK, RODA_FENCE, RODA_LEASE_MS and RODA_LOST_FD (a descriptor that becomes
+    readable when the lock is at risk). It and all it started end before anybody else is let in;
+    whatever it leaves in the background is ended with it. If the lock is lost: exit 76.
+
+    Examples
+      roda lock printer -- lp report.pdf
+      roda lock --try nightly -- ./backup.sh
+      roda lock --wait 30s --priority 5 db,cache -- ./migrate
+      roda lock --permits 3 licence -- render scene.blend
+      roda lock release --force printer
+help-lock-release = Have whoever holds a lock stopped, and wait until it is free
+help-lock-release-force = That this is meant: what runs under the lock is stopped, on whichever machine
+help-lock-release-name = The lock
+help-locks = Show who has which lock, and who waits for it
+help-locks-names = Only these locks (default: all)
+help-locks-watch = Show it anew every half second
+help-locks-examples =
+    FENCE grows with every grant. PRIORITY: as asked, and as it counts after waiting. AT MOST BEFORE: so
+    many others at most come first, whatever their priority.
+
+    Examples
+      roda locks
+      roda locks --watch printer
+      roda locks --json
 help-verify = Check the database, every log and every signature
 help-completions = Print a completion script
 help-completions-shell = bash, elvish, fish, powershell or zsh
@@ -173,6 +210,29 @@ mirror-done = { $path } is now a replica of “{ $topic }”.
 mirror-stopped = { $path } is no longer kept; the file stays.
 mirror-line = { $topic }  { $path }  messages: { $messages }  waiting: { $waiting }
 mirror-fault = { "  " }problem: { $reason }
+lock-waiting = Waiting for { $locks }… Ctrl-C gives up; “roda locks” shows the queue.
+lock-catching-up = Catching up with what earlier holders wrote…
+lock-left-behind =
+    { $count ->
+        [one] The command left { $count } process behind; it is being ended before the lock is let go.
+       *[other] The command left { $count } processes behind; they are being ended before the lock is let go.
+    }
+lock-released = { $lock } is free.
+locks-voters = Voters: { $voters }; { $reachable } of { $count } reachable, { $leader } leads
+locks-none = Nobody holds or waits for a lock.
+locks-head-lock = LOCK
+locks-head-state = STATE
+locks-head-node = NODE
+locks-head-since = FOR
+locks-head-fence = FENCE
+locks-head-priority = PRIORITY
+locks-head-bound = AT MOST BEFORE
+locks-inside = inside
+locks-next = next
+locks-revoked = being stopped
+locks-waiting = waiting
+locks-shared = shared
+locks-free = free
 verify-well = All is well: { $entries } entries in { $batches } signed batches of { $authors } logs; faults: { $faults }.
 verify-faults = Faults: { $faults }. Checked: { $entries } entries in { $batches } signed batches of { $authors } logs.
 
@@ -247,6 +307,10 @@ error-usage-empty-name = the group needs a name
     .hint = leave it out to call the group “roda”
 error-usage-no-token = there is no invite token
     .hint = give it as an argument, in RODA_TOKEN, or with “-” on standard input; a member gets one by “roda invite”
+error-usage-lock-command = “{ $argument }” stands where only locks and options do
+    .hint = the command comes after “--”: roda lock LOCKS -- CMD
+error-usage-lock-force = to have the holder of “{ $lock }” stopped, say so with --force
+    .hint = “roda locks” shows who it is; then: roda lock release --force { $lock }
 error-usage-no-spawn = this command starts a node, and --no-spawn forbids it
     .hint = leave --no-spawn out
 
@@ -350,6 +414,48 @@ error-not-a-mirror = { $path } exists and is no mirror of this topic
 error-unknown-mirror = { $path } is no mirror
     .hint = “roda mirror --list” shows them
 
+# Errors: locks
+error-lock-name-empty = the name of a lock cannot be empty
+    .hint = use letters, digits, “-”, “_”, “.”, “:” and “/”; several locks are separated by commas
+error-lock-name-too-long = the name of a lock has at most 128 bytes, this one has { $bytes }
+    .hint = choose a shorter name
+error-lock-name-bad-character = the name of a lock cannot contain { $character }
+    .hint = use letters, digits, “-”, “_”, “.”, “:” and “/”; several locks are separated by commas
+error-lock-name-bad-start = the name of a lock cannot start with { $character }
+    .hint = start with a letter or a digit
+error-lock-name-twice = lock “{ $lock }” is named twice
+    .hint = name each lock once
+error-lock-name-too-many = at most { $most } locks can be held at once, not { $count }
+    .hint = a lock with a wider meaning may do in place of several
+error-lock-busy = others have { $locks }
+    .hint = “roda locks” shows who; --wait D waits longer, and without --wait and --try it waits its turn
+error-lock-no-quorum = { $reachable } of { $voters } voters reachable, { $needed } needed
+    .hint = nobody gets a lock until then; “roda members” shows who is missing, --wait D waits for them
+error-lock-held-by-parent = lock “{ $lock }” is held by your own parent
+    .hint = a command that runs under a lock has it already; leave out the inner “roda lock”
+error-lock-full = too many locks or waiters
+    .hint = “roda locks” shows them; try again when there are fewer
+error-lock-not-held = nobody holds lock “{ $lock }”
+    .hint = “roda locks” shows which are held
+error-lock-lost = the lock was lost before the command could start
+    .hint = try again
+error-lock-lost-not-renewed = the lock is being lost: too few voters answer. The command is being stopped
+    .hint = “roda locks” and “roda members” show who is missing
+error-lock-lost-session-ended = the lock was lost: the group gave this node up. The command is being stopped
+    .hint = was this machine asleep or cut off? “roda status” shows how it is now
+error-lock-lost-revoked = an operator has released the lock by force. The command is being stopped
+    .hint = find out who and why before you start it again
+error-lock-lost-stopped = the node stops, and the lock ends with it. The command is being stopped
+    .hint = start the node with “roda up --detach”, then try again
+error-lock-lost-node = the lock is being lost: the node does not answer. The command is being stopped
+    .hint = see daemon.log in the node's home; “roda status” shows whether it runs
+error-unknown-hold = there is no hold “{ $hold }”, or it is over
+    .hint = docs/control-api.md shows how one begins
+error-command-not-found = there is no command “{ $command }”
+    .hint = check its name and PATH
+error-command-not-executable = “{ $path }” is no program that can be executed
+    .hint = check its permissions (chmod +x), or name its interpreter before it
+
 # Errors: database
 error-newer-database = the database was written by a newer version of Roda ({ $found }, this one knows { $known })
     .hint = update Roda; nothing was changed
@@ -367,6 +473,8 @@ error-request-body = the body of the request is wrong: { $reason }
     .hint = docs/control-api.md shows it
 error-request-query = the query of the request is wrong: { $reason }
     .hint = docs/control-api.md shows it
+error-request-child = the process cannot be registered: { $reason }
+    .hint = docs/control-api.md shows what it needs
 error-request-path = { $path } is not an absolute path
     .hint = write it from “/” on
 
