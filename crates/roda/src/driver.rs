@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
+use crate::link::Contacts;
 use crate::net::{Net, REFRESH_INTERVAL, REJOIN_INTERVAL, RecvBatch};
 use crate::random;
 use crate::stream::{Fetched, StreamError, TlsIdentity};
@@ -56,6 +57,7 @@ pub(crate) struct Published {
     pub(crate) delivered: broadcast::Sender<Arc<roda_proto::Batch>>,
     pub(crate) stable: watch::Sender<Hlc>,
     pub(crate) view: watch::Sender<View>,
+    pub(crate) contacts: watch::Sender<Contacts>,
 }
 
 /// Everything that a start needs.
@@ -408,6 +410,9 @@ impl Driver {
             heard: wall,
         };
         self.contacts.insert(node, contact);
+        self.published.contacts.send_modify(|contacts| {
+            contacts.insert(node, stream);
+        });
         while self.contacts.len() > CONTACTS_MAX {
             let oldest = self
                 .contacts

@@ -5,10 +5,12 @@
 //! catches up. A member that appended knows that its entry survives power loss.
 #![warn(missing_docs)]
 
+mod boottime;
 mod consensus;
 mod driver;
 mod error;
 mod home;
+mod link;
 mod lock;
 mod mirror;
 mod net;

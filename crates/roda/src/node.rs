@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::driver::{Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{hints, put_aside, report};
+use crate::lock::LockService;
 use crate::mirror::Mirrors;
 use crate::random;
 use crate::topic::{TopicHandle, blocking};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     view: watch::Receiver<View>,
     stopped: watch::Receiver<bool>,
     mirrors: Arc<Mirrors>,
+    pub(crate) locks: Arc<LockService>,
 }
 
 impl Node {

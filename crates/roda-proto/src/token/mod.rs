@@ -40,7 +40,7 @@ pub use timings::Timings;
 /// Most locks that one request names.
 pub const LOCKS_PER_REQUEST_MAX: usize = 16;
 /// Most requests, waiting and granted, of one session.
-pub const REQUESTS_PER_SESSION_MAX: usize = 4096;
+pub const REQUESTS_PER_SESSION_MAX: usize = 1024;
 /// Most waiters of one lock.
 pub const WAITERS_PER_LOCK_MAX: usize = 4096;
 /// Most locks that are held, waited for, or remembered for their frontier.
@@ -61,7 +61,7 @@ pub const SHORT_HOLD_MILLIS: u64 = 20;
 /// Most commands in one proposal.
 pub const COMMANDS_PER_PROPOSAL_MAX: usize = 1024;
 /// Most idle tokens that a node keeps.
-pub const IDLE_TOKENS_MAX: usize = 1024;
+pub const IDLE_TOKENS_MAX: usize = 512;
 /// Shortest session time that a node can ask for.
 pub const SESSION_MILLIS_MIN: u32 = 500;
 /// Longest session time that a node can ask for.
