@@ -81,7 +81,9 @@ def measure(command, contenders, seconds, warm, directory):
         # The last one: where the first member has a special part, it is not the usual one.
         alone, window = contend(processes[-1:], ALONE_SECONDS, 1)
         before = len(alone[0])
-        durations = [note[3] - note[0] for note in alone[0] if window[0] <= note[1] < window[1]]
+        durations = [(entered - asked) + (released - left)
+                     for asked, entered, left, released in alone[0]
+                     if window[0] <= entered < window[1]]
         notes, window = contend(processes, seconds, warm)
     finally:
         for process in processes:

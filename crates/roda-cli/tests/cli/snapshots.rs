@@ -21,7 +21,7 @@ fn compare(name: &str, text: &str) {
     assert!(text == expected, "{name} is longer or shorter now");
 }
 
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["create"],
     &["invite"],
@@ -42,6 +42,7 @@ const COMMANDS: [&[&str]; 22] = [
     &["demo"],
     &["bench"],
     &["bench", "multicast"],
+    &["bench", "lock"],
     &["help"],
     &["help", "exit-codes"],
 ];
