@@ -407,6 +407,7 @@ impl Locks {
             | LockMessage::Renewed { .. }
             | LockMessage::Ended { .. }
             | LockMessage::Refused { .. }
+            | LockMessage::Withdrawn { .. }
             | LockMessage::Notice(_)
             | LockMessage::NoQuorum(_) => {
                 inner.leader.heard(from);
