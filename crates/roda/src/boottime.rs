@@ -39,9 +39,12 @@ impl Alarm {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
-        Ok(Self {
-            timer: tokio::io::unix::AsyncFd::register(timer)?,
-        })
+        #[expect(
+            deprecated,
+            reason = "the other constructor is unsafe for types that do not own their descriptor; this one does"
+        )]
+        let timer = tokio::io::unix::AsyncFd::new(timer)?;
+        Ok(Self { timer })
     }
 
     /// One that is not set.

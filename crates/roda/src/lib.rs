@@ -32,7 +32,8 @@ pub use roda_proto::log::{BODY_LEN_MAX, TopicError};
 pub use roda_proto::stream::Refusal;
 pub use roda_proto::token::{
     Fence, Frontier, HoldState, HolderStatus, LOCKS_PER_REQUEST_MAX, LockName, LockNameError,
-    LockRefusal, LockStatus, LostReason, Permits, Priority, Quorum, RequestId, Timings, WaiterStatus,
+    LockRefusal, LockStatus, LostReason, Permits, Priority, Quorum, RequestId, Timings,
+    WaiterStatus,
 };
 pub use roda_proto::{
     AuthorId, EntryKind, GroupId, Hash, Hlc, InviteToken, MemberInfo, NodeId, Presence, Seq, Topic,

@@ -336,6 +336,39 @@ const PERMITS_MAX: i64 = 1_000_000;
 pub(crate) enum Bench {
     /// The message rate.
     Multicast(BenchArgs),
+    /// Locks.
+    Lock(BenchLockArgs),
+}
+
+/// How to measure locks.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchLockArgs {
+    /// How many want the lock.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "5,20",
+          hide_default_value = true, value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub(crate) contenders: Vec<u16>,
+    /// On how many nodes.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) nodes: Option<u16>,
+    /// With how many voters.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5))]
+    pub(crate) voters: Option<u16>,
+    /// How long.
+    #[arg(long, value_name = "S", default_value_t = 5, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+    /// How often.
+    #[arg(long, value_name = "N", default_value_t = 3, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) runs: u16,
+    /// Over which interface.
+    #[arg(
+        long,
+        value_name = "IFACE",
+        default_value = "lo",
+        hide_default_value = true
+    )]
+    pub(crate) iface: String,
 }
 
 /// How to measure.

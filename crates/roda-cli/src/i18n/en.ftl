@@ -126,6 +126,13 @@ help-bench-multicast-loss = Share of datagrams that receivers drop, 0 to 1 (defa
 help-bench-multicast-seconds = Seconds at full speed (default: 3)
 help-bench-multicast-runs = Runs, of which the median is told (default: 3)
 help-bench-multicast-iface = Interface (default: lo)
+help-bench-lock = Measure how fast a lock goes from hand to hand
+help-bench-lock-contenders = Numbers of contenders, with commas (default: 5,20)
+help-bench-lock-nodes = Nodes that they are on (default: one each)
+help-bench-lock-voters = Begin only when so many vote (default: as many as the group chooses)
+help-bench-lock-seconds = Seconds of contention (default: 5)
+help-bench-lock-runs = Runs, of which the median is told (default: 3)
+help-bench-lock-iface = Interface (default: lo)
 help-help = Show help for a command, or “exit-codes”
 help-help-about = The command
 
@@ -273,6 +280,16 @@ bench-cpu-send = µs/sent
 bench-cpu-receive = µs/recvd
 bench-repairs = repairs
 bench-nacks = NACKs
+bench-contenders = contenders
+bench-handoffs = hand-offs/s
+bench-fairness = max/min
+bench-alone = alone µs
+bench-api-acquire = API get µs
+bench-api-release = API let µs
+bench-voters = voters
+bench-fdatasync = syncs/s
+bench-ring = ring/s
+bench-ring-p50 = ring µs
 
 # Errors: usage
 error-usage-unknown-argument = there is no option or argument “{ $argument }” here
@@ -487,6 +504,10 @@ error-bench-worker = a process of the benchmark failed: { $reason }
     .hint = its own message stands above
 error-bench-nats = nats-server did not start
     .hint = run it by hand to see why
+error-bench-voters = the group came to { $found } voters
+    .hint = up to two nodes have one, up to six have three, more have five
+error-bench-overlap = two were inside the lock at once
+    .hint = this must never happen: please report it
 
 # Errors: anything else
 error-other = { $reason }

@@ -126,6 +126,13 @@ help-bench-multicast-loss = Fração dos datagramas que os receptores descartam,
 help-bench-multicast-seconds = Segundos a toda velocidade (padrão: 3)
 help-bench-multicast-runs = Rodadas, das quais se mostra a mediana (padrão: 3)
 help-bench-multicast-iface = Interface (padrão: lo)
+help-bench-lock = Mede com que rapidez uma trava passa de mão em mão
+help-bench-lock-contenders = Números de concorrentes, com vírgulas (padrão: 5,20)
+help-bench-lock-nodes = Nós em que estão (padrão: um para cada)
+help-bench-lock-voters = Só começa quando tantos votam (padrão: quantos o grupo escolher)
+help-bench-lock-seconds = Segundos de disputa (padrão: 5)
+help-bench-lock-runs = Rodadas, das quais se mostra a mediana (padrão: 3)
+help-bench-lock-iface = Interface (padrão: lo)
 help-help = Mostra a ajuda de um comando, ou “exit-codes”
 help-help-about = O comando
 
@@ -273,6 +280,16 @@ bench-cpu-send = µs/envio
 bench-cpu-receive = µs/receb.
 bench-repairs = reparos
 bench-nacks = NACKs
+bench-contenders = disputam
+bench-handoffs = passagens/s
+bench-fairness = máx/mín
+bench-alone = sozinho µs
+bench-api-acquire = API obter µs
+bench-api-release = API soltar µs
+bench-voters = votantes
+bench-fdatasync = fdatasync/s
+bench-ring = anel/s
+bench-ring-p50 = anel µs
 
 # Erros: uso
 error-usage-unknown-argument = aqui não existe a opção ou o argumento “{ $argument }”
@@ -487,6 +504,10 @@ error-bench-worker = um processo da medição falhou: { $reason }
     .hint = a mensagem dele está acima
 error-bench-nats = nats-server não iniciou
     .hint = execute-o à mão para ver por quê
+error-bench-voters = o grupo chegou a { $found } votantes
+    .hint = até dois nós têm um, até seis têm três, mais têm cinco
+error-bench-overlap = dois estiveram na trava ao mesmo tempo
+    .hint = isso nunca pode acontecer: por favor, relate
 
 # Erros: o resto
 error-other = { $reason }
