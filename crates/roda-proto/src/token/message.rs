@@ -111,6 +111,20 @@ pub enum LockMessage {
     /// This node leads, or tried to, but too few voters answer.
     #[n(10)]
     NoQuorum(#[n(0)] Quorum),
+    /// Leader to node: the table has these requests now as the node wants them. Said only of those for
+    /// which no notice tells it.
+    #[n(11)]
+    Noted {
+        /// Whose.
+        #[n(0)]
+        session: SessionId,
+        /// They wait.
+        #[n(1)]
+        queued: Vec<RequestId>,
+        /// They are not wanted any more.
+        #[n(2)]
+        withdrawn: Vec<RequestId>,
+    },
 }
 
 /// How many voters there are and answer.
