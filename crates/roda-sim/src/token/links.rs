@@ -52,8 +52,13 @@ impl Links {
     pub fn send(&mut self, from: usize, to: usize, now: Timestamp) -> Option<Travel> {
         let delay = self.delay();
         let at = self.at(from, to);
+        if self.links[at].is_cut {
+            // What is sent later is not to arrive as if this had: the connection is of no use any more.
+            self.reset(from, to, now);
+            return None;
+        }
         let link = &mut self.links[at];
-        if link.is_cut || link.up > now {
+        if link.up > now {
             return None;
         }
         link.last = link.last.max(now + delay);
@@ -68,7 +73,6 @@ impl Links {
     pub fn arrives(&mut self, from: usize, to: usize, life: u64, now: Timestamp) -> bool {
         let at = self.at(from, to);
         if self.links[at].is_cut {
-            // The next ones are not to arrive as if this one had: the connection is of no use any more.
             if self.links[at].life == life {
                 self.reset(from, to, now);
             }
