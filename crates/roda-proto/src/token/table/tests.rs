@@ -1,0 +1,4 @@
+//! The table's rules, one by one and under random commands.
+
+mod kit;
+mod rules;
