@@ -11,6 +11,7 @@
 //! because the release of one that died after it had passed the token on would never come, and everybody
 //! would wait for its session to end.
 
+mod canonical;
 mod model;
 mod scenario;
 mod state;
@@ -29,7 +30,8 @@ const MUST_HOLD: [&str; 6] = [T1, T2, T3, T5, BLOCK, SERVED];
 fn exhaust(name: &str, scenario: Scenario) -> (usize, Vec<&'static str>) {
     let started = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let checker = scenario.checker().threads(threads).spawn_bfs().join();
+    let checker = scenario.checker().threads(threads).spawn_dfs().join();
+    // No limit of states, depth or time was set, so it has ended because nothing was left to visit.
     assert!(checker.is_done(), "{name}: not exhausted");
     let found = checker.discoveries();
     println!(
@@ -47,10 +49,12 @@ fn exhaust(name: &str, scenario: Scenario) -> (usize, Vec<&'static str>) {
     (checker.unique_state_count(), found.into_keys().collect())
 }
 
-/// The shortest way to what must not happen, and its name.
-fn break_it(name: &str, rules: Rules) -> &'static str {
+/// The shortest way to two who are inside.
+fn break_it(name: &str, rules: Rules) {
     let scenario = Scenario {
         rules,
+        // So that some wait for one that waits itself.
+        held_millis: 1,
         ..Scenario::exclusive(Budget {
             faults: 1,
             ghosts: 0,
@@ -59,37 +63,91 @@ fn break_it(name: &str, rules: Rules) -> &'static str {
     };
     let checker = scenario
         .checker()
-        .finish_when(HasDiscoveries::AnyFailures)
+        .finish_when(HasDiscoveries::AnyOf([T1].into()))
         .spawn_bfs()
         .join();
-    let found = checker.discoveries();
-    let broken = [T1, T2, T3]
-        .into_iter()
-        .find_map(|property| found.get(property).map(|path| (property, path.clone())));
-    let Some((property, path)) = broken else {
-        panic!(
-            "{name}: nothing was found in {} states",
-            checker.unique_state_count()
-        );
+    let Some(path) = checker.discovery(T1) else {
+        let states = checker.unique_state_count();
+        panic!("{name}: two are never inside, in {states} states");
     };
-    println!("{name}: {property}, after {:#?}", path.into_actions());
-    property
+    println!("{name}: two are inside after {:#?}", path.into_actions());
+}
+
+const fn budget(faults: u8, ghosts: u8, cancels: u8) -> Budget {
+    Budget {
+        faults,
+        ghosts,
+        cancels,
+    }
+}
+
+fn assert_found(found: &[&str], properties: &[&str]) {
+    for property in properties {
+        assert!(found.contains(property), "never: {property}");
+    }
 }
 
 #[test]
 fn three_nodes_with_two_requests_each_are_never_inside_together() {
-    let (states, found) = exhaust(
-        "exclusive",
-        Scenario::exclusive(Budget {
-            faults: 1,
-            ghosts: 1,
-            cancels: 1,
-        }),
-    );
+    let (states, found) = exhaust("exclusive", Scenario::exclusive(budget(1, 1, 1)));
+    assert!(states > 100_000, "{states}");
+    assert_found(&found, &[HAND_OFF, ALL_SERVED, KEPT]);
+}
+
+#[test]
+fn nor_when_the_table_chooses_several_successors() {
+    let scenario = Scenario {
+        held_millis: 1,
+        ..Scenario::exclusive(budget(1, 0, 1))
+    };
+    let (states, found) = exhaust("short holds", scenario);
+    assert!(states > 100_000, "{states}");
+    assert_found(&found, &[HAND_OFF, ALL_SERVED, KEPT]);
+}
+
+#[test]
+fn readers_are_inside_together_and_writers_alone() {
+    let (read, write) = (Permits::SHARED, Permits::EXCLUSIVE);
+    let wish = |permits| Wish::new(&["a"], permits);
+    let wishes = [[read, write], [write, read], [read, read]].map(|node| node.map(wish));
+    let scenario = Scenario {
+        wishes,
+        ..Scenario::exclusive(budget(1, 0, 0))
+    };
+    let (states, found) = exhaust("readers and writers", scenario);
     assert!(states > 10_000, "{states}");
-    for property in [HAND_OFF, ALL_SERVED, KEPT] {
-        assert!(found.contains(&property), "never: {property}");
-    }
+    assert_found(&found, &[HAND_OFF, ALL_SERVED]);
+}
+
+#[test]
+fn a_semaphore_admits_as_many_as_each_tolerates() {
+    let two = Permits::new(2).expect("not 0");
+    let wish = |permits| Wish::new(&["a"], permits);
+    let alone = Permits::EXCLUSIVE;
+    let wishes = [[two, two], [two, alone], [Permits::SHARED, two]].map(|node| node.map(wish));
+    let scenario = Scenario {
+        wishes,
+        ..Scenario::exclusive(budget(1, 0, 0))
+    };
+    let (states, found) = exhaust("semaphore", scenario);
+    assert!(states > 10_000, "{states}");
+    assert_found(&found, &[ALL_SERVED]);
+}
+
+#[test]
+fn several_locks_at_once_are_entered_without_deadlock() {
+    let wish = |locks: &[&str]| Wish::new(locks, Permits::EXCLUSIVE);
+    let scenario = Scenario {
+        wishes: [
+            [wish(&["a", "b"]), wish(&["a"])],
+            [wish(&["b", "a"]), wish(&["b"])],
+            [wish(&["b"]), wish(&["b", "a"])],
+        ],
+        ..Scenario::exclusive(budget(1, 0, 0))
+    };
+    let (states, found) = exhaust("several locks", scenario);
+    assert!(states > 10_000, "{states}");
+    assert_found(&found, &[HAND_OFF, ALL_SERVED]);
 }
 
 #[test]

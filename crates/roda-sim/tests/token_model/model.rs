@@ -33,7 +33,7 @@ impl Model for Scenario {
         }
         for node in 0..NODES {
             self.client_steps(state, node, steps);
-            self.session_steps(state, node, steps);
+            session_steps(state, node, steps);
         }
         for at in 0..state.grants.len() {
             self.grant_steps(state, at, steps);
@@ -93,7 +93,7 @@ impl Scenario {
                 }
                 Request::New | Request::Waiting | Request::Cancelled | Request::Served => {}
             }
-            if self.is_unwanted(state, node, request) {
+            if is_unwanted(state, node, request) {
                 steps.push(Step::Cancel { node, request });
             }
         }
@@ -110,37 +110,6 @@ impl Scenario {
             state.nodes.iter().any(|node| node.boot > 1)
         };
         in_order && is_named && state.is_alive(state.nodes[node].session)
-    }
-
-    /// Whether the table has a request of this session that nobody waits for or is inside with.
-    fn is_unwanted(&self, state: &State, node: usize, request: usize) -> bool {
-        let own = &state.nodes[node];
-        let is_used = state.grants.iter().any(|grant| {
-            grant.session == own.session
-                && grant.request == request
-                && !grant.uses.is_empty()
-                && state.has_grant(grant)
-        });
-        own.requests[request] != Request::Waiting
-            && !is_used
-            && state.has_request(own.session, request)
-    }
-
-    fn session_steps(&self, state: &State, node: usize, steps: &mut Vec<Step>) {
-        let own = &state.nodes[node];
-        let is_alive = state.is_alive(own.session);
-        if state.budget.faults > 0 {
-            steps.push(Step::Restart { node });
-            if own.has_lease {
-                steps.push(Step::LeaseEnds { node });
-            }
-        }
-        if !own.has_lease && is_alive {
-            steps.push(Step::Renew { node });
-        }
-        if !is_alive {
-            steps.push(Step::Reopen { node });
-        }
     }
 
     fn grant_steps(&self, state: &State, at: usize, steps: &mut Vec<Step>) {
@@ -268,25 +237,44 @@ impl Scenario {
     }
 }
 
-fn ghost_steps(state: &State, steps: &mut Vec<Step>) {
-    let mut sessions: Vec<_> = state
-        .table
-        .sessions()
-        .map(|(session, node, _)| (session, usize::from(node.0[0])))
-        .collect();
-    sessions.sort_unstable();
-    for (session, node) in sessions {
-        for request in 0..REQUESTS {
-            let own = &state.nodes[node];
-            let is_first = own.session == session && own.requests[request] == Request::New;
-            if !is_first && !state.has_request(session, request) {
-                steps.push(Step::Ghost {
-                    node,
-                    session,
-                    request,
-                });
-            }
+/// Whether the table has a request of this session that nobody waits for or is inside with.
+fn is_unwanted(state: &State, node: usize, request: usize) -> bool {
+    let own = &state.nodes[node];
+    let is_used = state.grants.iter().any(|grant| {
+        grant.session == own.session
+            && grant.request == request
+            && !grant.uses.is_empty()
+            && state.has_grant(grant)
+    });
+    own.requests[request] != Request::Waiting && !is_used && state.has_request(own.session, request)
+}
+
+fn session_steps(state: &State, node: usize, steps: &mut Vec<Step>) {
+    let own = &state.nodes[node];
+    if state.budget.faults > 0 {
+        steps.push(Step::Restart { node });
+        if own.has_lease {
+            steps.push(Step::LeaseEnds { node });
         }
+    }
+    if !own.has_lease {
+        steps.push(Step::Reopen { node });
+    }
+}
+
+/// Of earlier sessions: what their nodes had asked just before they forgot.
+fn ghost_steps(state: &State, steps: &mut Vec<Step>) {
+    for (session, opened) in &state.sessions {
+        let node = opened.node;
+        if state.nodes[node].session == *session || !state.is_alive(*session) {
+            continue;
+        }
+        let late = (0..REQUESTS).filter(|request| !opened.used.contains(request));
+        steps.extend(late.map(|request| Step::Ghost {
+            node,
+            session: *session,
+            request,
+        }));
     }
 }
 

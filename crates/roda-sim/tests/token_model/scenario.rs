@@ -44,7 +44,7 @@ impl Wish {
 pub(crate) struct Budget {
     /// Restarts, ends of a lease that is still needed, and, without the fourth rule, lost entries.
     pub(crate) faults: u8,
-    /// Requests written to the table once more, long after they were made.
+    /// Requests written to the table after their node has forgotten them.
     pub(crate) ghosts: u8,
     /// Requests withdrawn.
     pub(crate) cancels: u8,

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roda_proto::NodeId;
+use roda_proto::token::SHORT_HOLD_MILLIS;
 use roda_proto::token::{
     Applied, Fence, GrantView, LockCommand, LockName, RequestId, SessionId, Table,
 };
@@ -102,11 +103,25 @@ pub(crate) enum Wrong {
     BlockExhausted,
 }
 
-/// All of it.
+/// A session that was ever opened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Opened {
+    pub(crate) node: usize,
+    /// Requests of the node that the table has heard of in this session.
+    pub(crate) used: BTreeSet<usize>,
+}
+
+/// All of it. `canonical.rs` says which states are the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
+    /// All rules hold, so what is over is never looked at again.
+    pub(crate) is_reduced: bool,
+    pub(crate) is_symmetric: bool,
     pub(crate) table: Table,
     pub(crate) nodes: [Node; NODES],
+    pub(crate) sessions: BTreeMap<SessionId, Opened>,
+    /// Releases after short holds: they let the table choose more successors.
+    pub(crate) short_holds: u8,
     pub(crate) grants: Vec<Grant>,
     pub(crate) highest: BTreeMap<LockName, Highest>,
     pub(crate) budget: Budget,
@@ -140,7 +155,15 @@ impl State {
             has_lease: true,
             requests: [Request::New; REQUESTS],
         });
+        let opened = |(node, of): (usize, &Node)| {
+            let used = BTreeSet::new();
+            (of.session, Opened { node, used })
+        };
         Self {
+            is_reduced: scenario.rules == Rules::ALL,
+            is_symmetric: scenario.is_symmetric(),
+            sessions: nodes.iter().enumerate().map(opened).collect(),
+            short_holds: 0,
             table,
             nodes,
             grants: Vec::new(),
@@ -154,6 +177,8 @@ impl State {
     pub(crate) fn start_session(&mut self, node: usize) {
         let boot = self.nodes[node].boot + 1;
         let session = open(&mut self.table, node, boot);
+        let used = BTreeSet::new();
+        self.sessions.insert(session, Opened { node, used });
         let started = &mut self.nodes[node];
         started.boot = boot;
         started.session = session;
@@ -169,6 +194,7 @@ impl State {
     pub(crate) fn commit(&mut self, command: LockCommand, rules: Rules) -> bool {
         let before = self.table.clone();
         let is_cancel = matches!(command, LockCommand::Cancel { .. });
+        self.note_use(&command);
         let applied = self.table.apply(&[command]);
         if self.table == before {
             return false;
@@ -181,6 +207,28 @@ impl State {
             self.wrong = Some(Wrong::DeadSessionInTable);
         }
         true
+    }
+
+    fn note_use(&mut self, command: &LockCommand) {
+        match command {
+            LockCommand::Acquire {
+                session, request, ..
+            }
+            | LockCommand::Cancel { session, request } => {
+                if let Some(opened) = self.sessions.get_mut(session) {
+                    opened.used.insert(request_index(*request));
+                }
+            }
+            LockCommand::Release { held_millis, .. } if *held_millis < SHORT_HOLD_MILLIS => {
+                self.short_holds += 1;
+            }
+            LockCommand::Release { .. }
+            | LockCommand::Start { .. }
+            | LockCommand::Open { .. }
+            | LockCommand::Close { .. }
+            | LockCommand::Expire { .. }
+            | LockCommand::Force { .. } => {}
+        }
     }
 
     /// Writes a command to an entry that is then lost, and lets everybody act as if it were not.

@@ -10,7 +10,7 @@ use crate::state::{Grant, Request, Stage, State, Use, Wrong, request_id};
 pub(crate) enum Step {
     /// A client's request is written to the table.
     Acquire { node: usize, request: usize },
-    /// A request is written once more: from before a restart, or although it was served or withdrawn.
+    /// A request is written that its node had made before it forgot the session.
     Ghost {
         node: usize,
         session: SessionId,
@@ -44,12 +44,10 @@ pub(crate) enum Step {
     Release { grant: usize },
     /// A session that its node still uses is over by the node's clock; all that runs in it is killed.
     LeaseEnds { node: usize },
-    /// The leader has confirmed the session in time after all.
-    Renew { node: usize },
     /// The leader ends a session. By the node's clock it is over; if the node has forgotten it, what
     /// runs in it is killed by then.
     Expire { session: SessionId },
-    /// A node whose session was ended opens another one.
+    /// A node whose session is over opens another one.
     Reopen { node: usize },
     /// A node forgets everything and starts anew. What ran under its locks runs on.
     Restart { node: usize },
@@ -105,10 +103,6 @@ impl Scenario {
                 state.nodes[node].has_lease = false;
                 let session = state.nodes[node].session;
                 kill(state, session);
-                true
-            }
-            Step::Renew { node } => {
-                state.nodes[node].has_lease = true;
                 true
             }
             Step::Expire { session } => {

@@ -106,7 +106,8 @@ impl Agent {
             LockRefusal::Full
             | LockRefusal::BadRequest
             | LockRefusal::NotAllowed
-            | LockRefusal::NotHeld => {
+            | LockRefusal::NotHeld
+            | LockRefusal::Over => {
                 self.errands.remove(Errand::Acquire(request));
                 self.refuse(request, refusal);
             }
