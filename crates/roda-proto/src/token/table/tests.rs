@@ -1,0 +1,7 @@
+//! The table's rules, one by one and under random commands.
+
+mod kit;
+mod properties;
+mod rules;
+mod states;
+mod world;
