@@ -13,7 +13,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use roda_proto::GroupId;
+use roda_proto::{GroupId, NodeId};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{Result, StoreError, store};
@@ -73,8 +73,10 @@ pub enum LogWrite {
     Committed(LogPlace),
     /// Replaces the snapshot.
     Snapshot(LogSnapshot),
-    /// Remembers the generation of another log, if it is greater than the known one.
+    /// Remembers another node's log.
     Known {
+        /// Whose.
+        node: NodeId,
         /// Which log.
         raft_id: u64,
         /// Its generation.
@@ -160,9 +162,10 @@ impl RaftLog {
                     }
                     LogWrite::Snapshot(snapshot) => rows::set_snapshot(connection, snapshot)?,
                     LogWrite::Known {
+                        node,
                         raft_id,
                         generation,
-                    } => rows::set_known(connection, *raft_id, *generation)?,
+                    } => rows::set_known(connection, *node, *raft_id, *generation)?,
                 }
             }
             if let Some(purged) = purged.filter(|_| sweep_pending) {
@@ -251,11 +254,11 @@ impl RaftLog {
         rows::snapshot(&self.connection)
     }
 
-    /// The greatest known generation of other logs, by raft id.
+    /// What was remembered of other nodes' logs: raft id and generation.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn known(&self) -> Result<BTreeMap<u64, u64>> {
+    pub fn known(&self) -> Result<BTreeMap<NodeId, (u64, u64)>> {
         rows::known(&self.connection)
     }
 

@@ -49,9 +49,10 @@ CREATE TABLE snapshot (
     state  BLOB NOT NULL
 ) STRICT;
 
--- The greatest generation that was seen of each other log: one that comes back with a smaller one was
--- put back to an earlier state, and its votes do not count.
+-- The raft id that each other node last had, and the greatest generation seen of it: one that comes
+-- back with a smaller one was put back to an earlier state, and its votes do not count.
 CREATE TABLE known (
-    raft_id    INTEGER PRIMARY KEY,
+    node       BLOB PRIMARY KEY CHECK (length(node) = 32),
+    raft_id    INTEGER NOT NULL,
     generation INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use roda_proto::NodeId;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{LogEntry, LogPlace, LogSnapshot, LogVote};
@@ -179,19 +180,24 @@ pub(super) fn set_snapshot(connection: &Connection, snapshot: &LogSnapshot) -> R
     Ok(())
 }
 
-pub(super) fn known(connection: &Connection) -> Result<BTreeMap<u64, u64>> {
-    let mut read = connection.prepare_cached("SELECT raft_id, generation FROM known")?;
+pub(super) fn known(connection: &Connection) -> Result<BTreeMap<NodeId, (u64, u64)>> {
+    let mut read = connection.prepare_cached("SELECT node, raft_id, generation FROM known")?;
     let rows = read.query_map([], |row| {
-        let (raft_id, generation): (i64, i64) = (row.get(0)?, row.get(1)?);
-        Ok((raft_id.cast_unsigned(), generation.cast_unsigned()))
+        let (raft_id, generation): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let known = (raft_id.cast_unsigned(), generation.cast_unsigned());
+        Ok((NodeId(row.get(0)?), known))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-pub(super) fn set_known(connection: &Connection, raft_id: u64, generation: u64) -> Result<()> {
-    let write = "INSERT INTO known (raft_id, generation) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET generation = max(generation, excluded.generation)";
-    let values = (raft_id.cast_signed(), generation.cast_signed());
+pub(super) fn set_known(
+    connection: &Connection,
+    node: NodeId,
+    raft_id: u64,
+    generation: u64,
+) -> Result<()> {
+    let write = "INSERT OR REPLACE INTO known (node, raft_id, generation) VALUES (?1, ?2, ?3)";
+    let values = (node.0, raft_id.cast_signed(), generation.cast_signed());
     connection.prepare_cached(write)?.execute(values)?;
     Ok(())
 }

@@ -5,7 +5,22 @@
 //! keep an identity, so that they can become voters, and know who leads.
 
 mod caller;
+mod incoming;
+mod life;
+mod log_store;
+mod machine;
+mod network;
 mod node;
+mod peers;
+mod recent;
+mod role;
+mod scout;
+#[cfg(test)]
+mod tests;
+mod types;
+mod voters;
+mod wire;
+mod writer;
 
 use std::future::Future;
 
@@ -16,7 +31,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use caller::{CALL_LEN_MAX, CallError, Caller};
-pub(crate) use node::{RaftNode, RaftOptions};
+pub(crate) use node::{RaftNode, RaftOptions, fresh_raft_id};
 
 /// What the locks need of a replicated log. One of many could be behind it; here it is Raft.
 pub(crate) trait Consensus: Send + Sync + 'static {
