@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use roda_proto::stream::CallService;
 use roda_proto::token::{LockMessage, Quorum, Timings};
-use roda_proto::{NodeId, Presence};
+use roda_proto::{GroupId, NodeId, Presence};
 use roda_store::RaftLog;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -36,6 +36,7 @@ const CLOSE_LINGER: Duration = Duration::from_millis(50);
 pub(crate) struct LockParts {
     pub(crate) home: PathBuf,
     pub(crate) node: NodeId,
+    pub(crate) group: GroupId,
     /// The voters' log.
     pub(crate) log: RaftLog,
     /// This node founds the voters of a new group.
@@ -60,6 +61,7 @@ impl LockService {
         let LockParts {
             home,
             node,
+            group,
             log,
             found,
             timings,
@@ -71,6 +73,7 @@ impl LockService {
         let (offer, candidates) = watch::channel(Vec::new());
         let options = RaftOptions {
             node,
+            cluster: group,
             timings,
             found,
         };

@@ -279,6 +279,7 @@ impl Node {
         let parts = LockParts {
             home: home.into(),
             node: identity.node(),
+            group,
             log,
             found,
             timings: options.lock_timings,
