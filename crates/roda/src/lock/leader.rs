@@ -44,9 +44,9 @@ impl LeaderGuess {
         chosen
     }
 
-    /// Something came back from the leader.
+    /// Something came that only a leader says.
     pub(super) fn heard(&mut self, from: NodeId) {
-        if self.known == Some(from) {
+        if *self.known.get_or_insert(from) == from {
             self.unanswered = None;
         }
     }
