@@ -252,27 +252,28 @@ impl Node {
             .map_err(|error| Error::Network(error.to_string()))?;
         let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let (delivered, _) = broadcast::channel(DELIVERED_MAX);
-        let (stable, stable_seen) = watch::channel(Hlc::ZERO);
-        // The driver knows better before anyone can look.
-        let (head, head_seen) = watch::channel((AuthorId([0; AuthorId::LEN]), Seq(0)));
-        let (view, view_seen) = watch::channel(View::new(snapshot.identity.group));
+        let published = publish(snapshot.identity.group);
         let (stop, stopped) = watch::channel(false);
         let service = Service {
             database: database.clone(),
-            view: view_seen.clone(),
+            view: published.view.subscribe(),
             requests: requests.downgrade(),
         };
-        let mirrors = Mirrors::start(database.clone(), home.into(), stable_seen, mirrors);
+        let mirrors = Mirrors::start(
+            database.clone(),
+            home.into(),
+            published.stable.subscribe(),
+            mirrors,
+        );
         let mirrors = Arc::new(mirrors);
         let shared = Shared {
             home: home.into(),
             database,
-            delivered: delivered.downgrade(),
+            delivered: published.delivered.downgrade(),
             node: identity.node(),
             requests,
-            view: view_seen,
-            head: head_seen,
+            view: published.view.subscribe(),
+            head: published.head.subscribe(),
             stopped,
             mirrors: Arc::clone(&mirrors),
         };
@@ -289,12 +290,7 @@ impl Node {
             writer,
             written,
             requests: inbox,
-            published: Published {
-                delivered,
-                stable,
-                head,
-                view,
-            },
+            published,
             admission,
         })?;
         let serving = tokio::spawn(service::run(listener, service));
@@ -307,6 +303,17 @@ impl Node {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+}
+
+/// What handles see before the driver runs; it knows better before anyone can look.
+fn publish(group: GroupId) -> Published {
+    let nobody = AuthorId([0; AuthorId::LEN]);
+    Published {
+        delivered: broadcast::channel(DELIVERED_MAX).0,
+        stable: watch::channel(Hlc::ZERO).0,
+        head: watch::channel((nobody, Seq(0))).0,
+        view: watch::channel(View::new(group)).0,
     }
 }
 
