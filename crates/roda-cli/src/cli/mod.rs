@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use roda::LockName;
 
 use crate::home::Config;
 
@@ -148,14 +149,7 @@ pub(crate) enum Command {
     /// Shows how the node is.
     Status,
     /// Appends messages.
-    Say {
-        /// Where.
-        #[arg(value_name = "TOPIC")]
-        topic: String,
-        /// What.
-        #[arg(value_name = "TEXT", required = true)]
-        text: Vec<String>,
-    },
+    Say(SayArgs),
     /// Reads a topic.
     History(HistoryArgs),
     /// Lists the topics.
@@ -215,6 +209,26 @@ pub(crate) enum Command {
         /// What it does, as JSON.
         job: String,
     },
+}
+
+/// What to append.
+#[derive(Debug, Args)]
+pub(crate) struct SayArgs {
+    /// Where.
+    #[arg(value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// What.
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) text: Vec<String>,
+    /// Under the lock that this command runs under.
+    #[arg(long)]
+    pub(crate) fenced: bool,
+    /// Under this fence.
+    #[arg(long, value_name = "N")]
+    pub(crate) fence: Option<u64>,
+    /// Of this lock.
+    #[arg(long, value_name = "LOCK")]
+    pub(crate) lock: Option<LockName>,
 }
 
 /// What to read.

@@ -146,7 +146,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Up { detach, node } => up::run(app, detach, node).await?,
         Command::Down => down::run(app).await?,
         Command::Status => status::run(app).await?,
-        Command::Say { topic, text } => say::run(app, &topic, &text).await?,
+        Command::Say(args) => say::run(app, &args).await?,
         Command::History(args) => history::run(app, &args).await?,
         Command::Topics => topics::run(app).await?,
         Command::Chat(args) => match &args.plain_multicast {

@@ -264,17 +264,17 @@ impl Node {
             .port()
             .map_err(|error| Error::Network(error.to_string()))?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let (delivered, _) = broadcast::channel(DELIVERED_MAX);
-        let (stable, stable_seen) = watch::channel(Hlc::ZERO);
-        // The driver knows better before anyone can look.
-        let (head, head_seen) = watch::channel((AuthorId([0; AuthorId::LEN]), Seq(0)));
-        let (view, view_seen) = watch::channel(View::new(snapshot.identity.group));
-        let (stop, stopped) = watch::channel(false);
         let known = contacts.iter();
         let known: Contacts = known.map(|known| (known.node, known.stream)).collect();
-        let (contacts_out, contacts_seen) = watch::channel(known);
         let group = snapshot.identity.group;
-        let links = Links::new(identity.clone(), group, contacts_seen, view_seen.clone());
+        let published = publish(group, known);
+        let (stop, stopped) = watch::channel(false);
+        let links = Links::new(
+            identity.clone(),
+            group,
+            published.contacts.subscribe(),
+            published.view.subscribe(),
+        );
         let (log, found) = open_voters(home, &mut store, group)?;
         let parts = LockParts {
             home: home.into(),
@@ -284,27 +284,32 @@ impl Node {
             found,
             timings: options.lock_timings,
             links: links.clone(),
-            view: view_seen.clone(),
+            view: published.view.subscribe(),
         };
         let locks = Arc::new(LockService::start(parts).await?);
         let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let service = Service {
             database: database.clone(),
-            view: view_seen.clone(),
+            view: published.view.subscribe(),
             requests: requests.downgrade(),
             links,
             switchboard: Arc::clone(&locks.switchboard),
         };
-        let mirrors = Mirrors::start(database.clone(), home.into(), stable_seen, mirrors);
+        let mirrors = Mirrors::start(
+            database.clone(),
+            home.into(),
+            published.stable.subscribe(),
+            mirrors,
+        );
         let mirrors = Arc::new(mirrors);
         let shared = Shared {
             home: home.into(),
             database,
-            delivered: delivered.downgrade(),
+            delivered: published.delivered.downgrade(),
             node: identity.node(),
             requests,
-            view: view_seen,
-            head: head_seen,
+            view: published.view.subscribe(),
+            head: published.head.subscribe(),
             stopped,
             mirrors: Arc::clone(&mirrors),
             locks: Arc::clone(&locks),
@@ -322,13 +327,7 @@ impl Node {
             writer,
             written,
             requests: inbox,
-            published: Published {
-                delivered,
-                stable,
-                head,
-                view,
-                contacts: contacts_out,
-            },
+            published,
             admission,
         })?;
         let serving = tokio::spawn(service::run(listener, service));
@@ -359,6 +358,18 @@ fn open_voters(home: &Path, store: &mut Store, group: GroupId) -> Result<(RaftLo
         return Ok((log, true));
     }
     Ok((log, founder == Some(id)))
+}
+
+/// What handles see before the driver runs; it knows better before anyone can look.
+fn publish(group: GroupId, contacts: Contacts) -> Published {
+    let nobody = AuthorId([0; AuthorId::LEN]);
+    Published {
+        delivered: broadcast::channel(DELIVERED_MAX).0,
+        stable: watch::channel(Hlc::ZERO).0,
+        head: watch::channel((nobody, Seq(0))).0,
+        view: watch::channel(View::new(group)).0,
+        contacts: watch::channel(contacts).0,
+    }
 }
 
 fn open_net(group: &GroupId, options: &Options) -> Result<Net> {
