@@ -135,9 +135,12 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries: Vec<Entry> = entries.into_iter().collect();
+        let mut entries: Vec<Entry> = entries.into_iter().collect();
         let committed = {
             let mut recent = self.recent();
+            // What a snapshot stands for is gone for good.
+            let gone = recent.purged.map(|purged| purged.index);
+            entries.retain(|entry| Some(entry.log_id.index) > gone);
             // The library waits for one flush before it asks for the next: all but these is on disk.
             if let Some(durable) = recent.last {
                 recent.trim(durable);

@@ -168,18 +168,37 @@ async fn admit<C: Caller>(life: &Life, network: &Network<C>, node: NodeId) -> Op
         tracing::warn!(%node, raft_id, "a node claims the raft id of another");
         return None;
     }
-    let adding = life.raft.add_learner(raft_id, RaftPeer { node }, true);
+    let adding = follow(life, raft_id, RaftPeer { node });
     match timeout(ADMISSION_TIME_MAX, adding).await {
-        Ok(Ok(_)) => Some(raft_id),
-        Ok(Err(error)) => {
-            tracing::debug!(%node, %error, "a new voter was not admitted");
-            None
-        }
+        Ok(true) => Some(raft_id),
+        Ok(false) => None,
         Err(_elapsed) => {
             tracing::info!(%node, "a new voter did not get the table in time");
             None
         }
     }
+}
+
+/// Returns `true` when a node has all that was written until it began to follow. The library would
+/// take it for up to date before it answered even once.
+async fn follow(life: &Life, raft_id: u64, peer: RaftPeer) -> bool {
+    let added = match life.raft.add_learner(raft_id, peer, false).await {
+        Ok(written) => written.log_id,
+        Err(error) => {
+            tracing::debug!(node = %peer.node, %error, "a new voter was not admitted");
+            return false;
+        }
+    };
+    let mut metrics = life.raft.data_metrics();
+    let caught_up = metrics.wait_for(|data| match &data.replication {
+        Some(progress) => progress
+            .get(&raft_id)
+            .is_some_and(|last| *last >= Some(added)),
+        // It does not lead any more.
+        None => true,
+    });
+    let is_leading = caught_up.await.map(|data| data.replication.is_some());
+    is_leading.unwrap_or(false)
 }
 
 /// Changes the voters in one step, and forgets whoever does not vote any more.
