@@ -58,7 +58,6 @@ mod commands;
 mod entering;
 mod errands;
 mod fences;
-mod frontiers;
 mod grant;
 mod hold;
 mod holds;
@@ -81,6 +80,9 @@ use tokens::EarlyTokens;
 /// Most former sessions that are closed at the table if they are there still.
 const PAST_SESSIONS_MAX: usize = 16;
 
+/// Where the numbers of requests begin that the table never hears of.
+const QUICK_REQUESTS: u64 = 1 << 63;
+
 /// One node's locks. Every method takes the time of a clock that counts suspended time (`CLOCK_BOOTTIME`).
 ///
 /// After every call, and before the next one, outputs are to be taken until there are none; commands
@@ -98,7 +100,10 @@ pub struct Agent {
     /// What clients inside know about the lease.
     risk: Risk,
     is_closing: bool,
-    next_request: u64,
+    /// Of requests that the table is asked for. It keeps track of them as ranges, so they have no gaps.
+    next_asked: u64,
+    /// Of requests that enter without the table's knowing.
+    next_quick: u64,
     /// Invariant: each `Chosen` and `Inside` names a grant of the present session that names it.
     requests: BTreeMap<RequestId, Request>,
     /// Of the present session, by first fence.
@@ -155,7 +160,8 @@ impl Agent {
             session: Session::Absent,
             risk: Risk::Low,
             is_closing: false,
-            next_request: 1,
+            next_asked: 1,
+            next_quick: QUICK_REQUESTS,
             requests: BTreeMap::new(),
             grants: BTreeMap::new(),
             reusable: BTreeMap::new(),
@@ -192,11 +198,7 @@ impl Agent {
                 request,
                 refusal,
             } => self.on_refused(session, request, refusal),
-            LockMessage::Noted {
-                session,
-                queued,
-                withdrawn,
-            } => self.on_noted(session, &queued, &withdrawn),
+            LockMessage::Withdrawn { session, requests } => self.on_withdrawn(session, &requests),
             LockMessage::Notice(notice) => self.on_notice(&notice),
             LockMessage::Token(token) => self.on_token(&token),
             LockMessage::NoQuorum(quorum) => self.on_quorum(Some(quorum)),

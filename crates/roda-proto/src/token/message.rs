@@ -111,19 +111,15 @@ pub enum LockMessage {
     /// This node leads, or tried to, but too few voters answer.
     #[n(10)]
     NoQuorum(#[n(0)] Quorum),
-    /// Leader to node: the table has these requests now as the node wants them. Said only of those for
-    /// which no notice tells it.
+    /// Leader to node: the table does not have these requests (any more), as the node wanted.
     #[n(11)]
-    Noted {
+    Withdrawn {
         /// Whose.
         #[n(0)]
         session: SessionId,
-        /// They wait.
+        /// Which.
         #[n(1)]
-        queued: Vec<RequestId>,
-        /// They are not wanted any more.
-        #[n(2)]
-        withdrawn: Vec<RequestId>,
+        requests: Vec<RequestId>,
     },
 }
 

@@ -88,8 +88,8 @@ struct Leading {
 /// Most sessions of one node; beyond that it has to wait for the end of an old one.
 const SESSIONS_PER_NODE_MAX: usize = 16;
 
-/// Requests of which no notice tells: queued, and withdrawn.
-type Quiet = BTreeMap<(NodeId, SessionId), (Vec<RequestId>, Vec<RequestId>)>;
+/// Requests that the table does not have (any more), as was wanted, by who wanted it.
+type Withdrawn = BTreeMap<(NodeId, SessionId), Vec<RequestId>>;
 
 impl Registrar {
     /// One that does not lead.
@@ -172,7 +172,7 @@ impl Registrar {
             | LockMessage::Token(_)
             | LockMessage::NotLeader { .. }
             | LockMessage::NoQuorum(_)
-            | LockMessage::Noted { .. } => {}
+            | LockMessage::Withdrawn { .. } => {}
         }
     }
 
@@ -203,28 +203,15 @@ impl Registrar {
                 | Change::Revoked { .. } => {}
             }
         }
-        let granted: BTreeSet<(SessionId, RequestId)> = applied
-            .notices
-            .iter()
-            .flat_map(|(_, notice)| {
-                let requests = notice.grants.iter().map(|grant| grant.request);
-                requests.map(|request| (notice.session, request))
-            })
-            .collect();
-        let mut quiet = Quiet::new();
+        let mut withdrawn = Withdrawn::new();
         for (origin, outcome) in origins.into_iter().zip(&applied.outcomes) {
-            self.answer(now, origin, outcome, &granted, &mut quiet);
+            self.answer(now, origin, outcome, &mut withdrawn);
         }
         for (to, notice) in applied.notices {
             self.send(to, LockMessage::Notice(notice));
         }
-        for ((to, session), (queued, withdrawn)) in quiet {
-            let noted = LockMessage::Noted {
-                session,
-                queued,
-                withdrawn,
-            };
-            self.send(to, noted);
+        for ((to, session), requests) in withdrawn {
+            self.send(to, LockMessage::Withdrawn { session, requests });
         }
         for (to, session) in ended {
             self.send(to, LockMessage::Ended { session });
@@ -269,9 +256,11 @@ impl Registrar {
                 Ok(()) if leading.clocks.is_running(session) => LockMessage::Renewed {
                     session,
                     sent_micros: renewal.sent_micros,
-                    view: table
-                        .view(session)
-                        .filter(|view| view.version != renewal.version),
+                    view: if table.version_of(session) == Some(renewal.version) {
+                        None
+                    } else {
+                        table.view(session)
+                    },
                 },
                 Ok(()) => LockMessage::Ended { session },
             };
@@ -363,6 +352,10 @@ impl Registrar {
                         session,
                         request,
                     };
+                    // It was asked for again, and its notice is on its way or shows up missing.
+                    if table.has_request(session, request) {
+                        continue;
+                    }
                     (session, origin)
                 }
                 LockCommand::Cancel { session, request } => {
@@ -403,14 +396,13 @@ impl Registrar {
         }
     }
 
-    /// Tells whoever asked for a command what became of it, if no notice does.
+    /// Tells whoever asked for a command what became of it.
     fn answer(
         &mut self,
         now: Timestamp,
         origin: Origin,
         outcome: &LockOutcome,
-        granted: &BTreeSet<(SessionId, RequestId)>,
-        quiet: &mut Quiet,
+        withdrawn: &mut Withdrawn,
     ) {
         match (origin, outcome) {
             (
@@ -440,18 +432,6 @@ impl Registrar {
                     session,
                     request,
                 },
-                LockOutcome::Done,
-            ) => {
-                if !granted.contains(&(session, request)) {
-                    quiet.entry((node, session)).or_default().0.push(request);
-                }
-            }
-            (
-                Origin::Acquire {
-                    node,
-                    session,
-                    request,
-                },
                 LockOutcome::Refused(refusal),
             ) => {
                 let refused = LockMessage::Refused {
@@ -468,9 +448,10 @@ impl Registrar {
                     request,
                 },
                 _,
-            ) => quiet.entry((node, session)).or_default().1.push(request),
-            (Origin::Open { .. } | Origin::Expire(_) | Origin::Unasked(_), _)
-            | (Origin::Acquire { .. }, LockOutcome::Opened(_)) => {}
+            ) => withdrawn.entry((node, session)).or_default().push(request),
+            // Of what was queued or granted, notices tell.
+            (Origin::Acquire { .. }, LockOutcome::Done | LockOutcome::Opened(_))
+            | (Origin::Open { .. } | Origin::Expire(_) | Origin::Unasked(_), _) => {}
         }
     }
 

@@ -1,6 +1,9 @@
 //! What clients ask.
 
+use alloc::vec;
+
 use super::*;
+use crate::token::Frontier;
 
 impl Agent {
     /// Wants locks for a client.
@@ -23,15 +26,15 @@ impl Agent {
         if self.requests.len() >= REQUESTS_PER_SESSION_MAX {
             return Err(LockRefusal::Full);
         }
-        let request = RequestId(self.next_request);
-        self.next_request += 1;
         self.busy = self.now;
         if is_one
             && wish.permits == Permits::EXCLUSIVE
-            && let Some(inside) = self.enter_idle(request, &wish.locks[0])
+            && let Some(inside) = self.enter_idle(&wish.locks[0])
         {
             return Ok(inside);
         }
+        let request = RequestId(self.next_asked);
+        self.next_asked += 1;
         self.requests.insert(request, Request::Waiting(wish));
         self.errands.add(Errand::Acquire(request));
         self.want_session();
@@ -50,7 +53,7 @@ impl Agent {
                 let fence = hold.grant;
                 self.requests.remove(&request);
                 if let (Some((author, seq)), Some(grant)) = (wrote, self.grants.get_mut(&fence)) {
-                    frontiers::note(&mut grant.frontier, author, seq);
+                    grant.frontier.merge(&Frontier(vec![(author, seq)]));
                 }
                 self.on_client_left(fence);
             }
@@ -70,7 +73,7 @@ impl Agent {
     }
 
     /// Enters under a token that is idle here.
-    fn enter_idle(&mut self, client: RequestId, lock: &LockName) -> Option<Acquired> {
+    fn enter_idle(&mut self, lock: &LockName) -> Option<Acquired> {
         if !self.may_enter() {
             return None;
         }
@@ -80,10 +83,12 @@ impl Agent {
         let Stage::Idle { next: fence, .. } = grant.stage else {
             return None;
         };
+        let client = RequestId(self.next_quick);
         grant.stage = grant
             .stage
             .next(Step::Enter { client, now }, first, grant.last)?;
         let (frontier, is_revoked) = (grant.frontier.clone(), grant.is_revoked);
+        self.next_quick += 1;
         self.idle -= 1;
         self.requests
             .insert(client, Request::Inside(Hold::new(first)));

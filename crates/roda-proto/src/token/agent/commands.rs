@@ -74,21 +74,11 @@ impl Agent {
         }
     }
 
-    pub(super) fn on_noted(
-        &mut self,
-        session: SessionId,
-        queued: &[RequestId],
-        withdrawn: &[RequestId],
-    ) {
-        if self.session.id() != Some(session) {
-            return;
-        }
-        self.on_quorum(None);
-        for request in queued {
-            self.on_queued(*request);
-        }
-        for request in withdrawn {
-            self.errands.remove(Errand::Cancel(*request));
+    pub(super) fn on_withdrawn(&mut self, session: SessionId, requests: &[RequestId]) {
+        if self.session.id() == Some(session) {
+            for request in requests {
+                self.errands.remove(Errand::Cancel(*request));
+            }
         }
     }
 

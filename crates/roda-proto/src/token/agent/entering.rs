@@ -7,7 +7,7 @@ use super::errands::Errand;
 use super::grant::{Grant, Stage, Step};
 use super::hold::{Hold, Threat};
 use super::session::Risk;
-use super::{Agent, AgentEvent, LostReason, Recipient, Request, frontiers};
+use super::{Agent, AgentEvent, LostReason, Recipient, Request};
 use crate::token::{
     Fence, Frontier, GrantView, Heir, IDLE_TOKENS_MAX, LockMessage, LockName, LockRefusal, Notice,
     RequestId, SessionView, Token,
@@ -34,8 +34,14 @@ impl Agent {
         for fence in &notice.gone {
             self.on_gone(*fence);
         }
+        for request in &notice.dropped {
+            self.errands.remove(Errand::Cancel(*request));
+        }
         for view in &notice.grants {
             self.on_grant(view);
+        }
+        for request in &notice.queued {
+            self.on_queued(*request);
         }
     }
 
@@ -105,7 +111,10 @@ impl Agent {
         };
         forget_reusable(&mut self.reusable, &grant, fence);
         match grant.stage {
-            Stage::Left { .. } | Stage::GivenUp => {}
+            Stage::Left { .. } => {}
+            Stage::GivenUp => {
+                self.errands.remove(Errand::Cancel(grant.request));
+            }
             Stage::Idle { .. } => self.idle -= 1,
             // The table takes nothing away from a session that lives. Should it have happened all the
             // same, whoever is inside must not stay, and whoever waits asks anew.
@@ -145,7 +154,7 @@ impl Agent {
             return;
         };
         grant.update(view);
-        frontiers::merge(&mut grant.frontier, &view.frontier);
+        grant.frontier.merge(&view.frontier);
         let is_revoked = grant.is_revoked;
         let is_wanted = grant.is_wanted || is_revoked || !grant.heirs.is_empty();
         match grant.stage {
@@ -179,7 +188,7 @@ impl Agent {
             Some(grant) => match &mut grant.stage {
                 Stage::Chosen(before) => {
                     let is_of_use = before.on_left(from);
-                    frontiers::merge(&mut grant.frontier, frontier);
+                    grant.frontier.merge(frontier);
                     if !is_of_use {
                         self.tokens.keep(from, to, frontier.clone());
                     }

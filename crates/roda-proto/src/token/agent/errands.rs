@@ -88,6 +88,12 @@ impl Errands {
         self.unsent.is_empty()
     }
 
+    /// Nothing is on its way or to be sent.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// How many there are.
     #[must_use]
     pub(super) fn len(&self) -> usize {

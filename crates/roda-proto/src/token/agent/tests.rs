@@ -1,1 +1,9 @@
-//! Tests.
+//! Agents, one table and its registrar in virtual time.
+
+mod ending;
+mod handing_over;
+mod idle;
+mod losing;
+mod sharing;
+mod torture;
+mod world;
