@@ -119,7 +119,7 @@ impl Options {
             _ => 3,
         };
         let is_mixed = random.chance(0.2);
-        let mut own_session = |random: &mut Random| match is_mixed {
+        let own_session = |random: &mut Random| match is_mixed {
             true => session * u32::try_from(random.between(1, 3)).unwrap_or(1),
             false => session,
         };

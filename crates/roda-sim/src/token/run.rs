@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Options, World};
 use crate::invariants::Violation;
+use crate::scenario::Failure;
 
 /// How a run ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +17,6 @@ pub struct Outcome {
     pub entered: u64,
     /// How long it took until nobody waited, once all was healed.
     pub rested: Duration,
-}
-
-/// How a run ended badly.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// What did not hold.
-    pub violation: Violation,
-    /// Hash of all that happened until then.
-    pub hash: u64,
-    /// The last lines, if they were wanted.
-    pub lines: Vec<String>,
 }
 
 /// Runs a seed.

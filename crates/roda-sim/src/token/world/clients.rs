@@ -119,7 +119,7 @@ impl World {
     }
 
     /// What runs needs at most this time, by the node's clock, to end.
-    fn end_within(&mut self, job: Job, longest: Duration) {
+    pub(super) fn end_within(&mut self, job: Job, longest: Duration) {
         let takes = self.clients.ending(longest);
         let ended = self.local(job.node) + takes;
         let at = self.nodes[job.node].clock.to_world(ended);

@@ -100,7 +100,7 @@ impl World {
             | LockMessage::Ended { .. }
             | LockMessage::Refused { .. }
             | LockMessage::Notice(_)
-            | LockMessage::Noted { .. }
+            | LockMessage::Withdrawn { .. }
             | LockMessage::Token(_)
             | LockMessage::NoQuorum(_) => {
                 process.agent.handle_message(local, id_of(from), message);
@@ -123,6 +123,6 @@ const fn kind(message: &LockMessage) -> u64 {
         LockMessage::Token(_) => 8,
         LockMessage::NotLeader { .. } => 9,
         LockMessage::NoQuorum(_) => 10,
-        LockMessage::Noted { .. } => 11,
+        LockMessage::Withdrawn { .. } => 11,
     }
 }
