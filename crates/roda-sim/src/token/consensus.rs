@@ -35,6 +35,8 @@ pub struct Consensus {
     pub term: u64,
     /// Of this term, whether it knows yet or not.
     pub leader: Option<usize>,
+    /// The process that was elected.
+    pub leader_life: u64,
     /// All that was agreed on.
     pub entries: Vec<Vec<LockCommand>>,
     pending: VecDeque<Pending>,
@@ -70,9 +72,10 @@ impl Consensus {
     }
 
     /// Another one leads, and has the first `adopted` of the pending entries.
-    pub fn elect(&mut self, node: usize, adopted: usize) -> Elected {
+    pub fn elect(&mut self, node: usize, life: u64, adopted: usize) -> Elected {
         self.term += 1;
         self.leader = Some(node);
+        self.leader_life = life;
         let adopted = adopted.min(self.pending.len());
         Elected {
             adopted: self.pending.drain(..adopted).collect(),
@@ -94,14 +97,14 @@ mod tests {
     #[test]
     fn entries_of_a_replaced_leader_come_first_or_never() {
         let mut log = Consensus::default();
-        log.elect(0, 0);
+        log.elect(0, 1, 0);
         let first = log.propose(1, 70, Vec::new());
         let second = log.propose(1, 71, Vec::new());
         log.propose(1, 72, Vec::new());
         assert_eq!((first, second), (Some(1), Some(2)));
         assert_eq!(log.agree(1).len(), 1);
         assert_eq!(log.fail(2), Some(71));
-        let elected = log.elect(1, 1);
+        let elected = log.elect(1, 1, 1);
         assert_eq!(elected.adopted[0].id, None);
         assert_eq!(elected.lost[0].id, Some(72));
         assert_eq!(log.propose(1, 73, Vec::new()), None);

@@ -111,9 +111,7 @@ impl Options {
     pub fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed, "token options");
         let nodes = random.between(1, 5);
-        let session = *random
-            .pick(&[500, 1_000, 2_000, 4_000])
-            .unwrap_or(&4_000);
+        let session = *random.pick(&[500, 1_000, 2_000, 4_000]).unwrap_or(&4_000);
         let session = Duration::from_millis(session);
         let voters = match nodes {
             1 | 2 => 1,
@@ -121,7 +119,7 @@ impl Options {
             _ => 3,
         };
         let is_mixed = random.chance(0.2);
-        let mut own_session = |random: &mut Random| match is_mixed {
+        let own_session = |random: &mut Random| match is_mixed {
             true => session * u32::try_from(random.between(1, 3)).unwrap_or(1),
             false => session,
         };

@@ -98,10 +98,10 @@ fn three_nodes_with_two_requests_each_are_never_inside_together() {
 fn nor_when_the_table_chooses_several_successors() {
     let scenario = Scenario {
         held_millis: 1,
-        ..Scenario::exclusive(budget(1, 0, 1))
+        ..Scenario::exclusive(budget(1, 0, 0))
     };
     let (states, found) = exhaust("short holds", scenario);
-    assert!(states > 100_000, "{states}");
+    assert!(states > 10_000, "{states}");
     assert_found(&found, &[HAND_OFF, ALL_SERVED, KEPT]);
 }
 
@@ -109,7 +109,7 @@ fn nor_when_the_table_chooses_several_successors() {
 fn readers_are_inside_together_and_writers_alone() {
     let (read, write) = (Permits::SHARED, Permits::EXCLUSIVE);
     let wish = |permits| Wish::new(&["a"], permits);
-    let wishes = [[read, write], [write, read], [read, read]].map(|node| node.map(wish));
+    let wishes = [[read, write]; 3].map(|node| node.map(wish));
     let scenario = Scenario {
         wishes,
         ..Scenario::exclusive(budget(1, 0, 0))

@@ -97,10 +97,9 @@ impl Scenario {
         }
     }
 
-    /// Whether nodes can be told apart by their wishes. If not, which of them asks first is a matter of
+    /// Whether nodes cannot be told apart by their wishes. Then which of them asks first is a matter of
     /// naming, and one order stands for all.
     pub(crate) fn is_symmetric(&self) -> bool {
-        let first = &self.wishes[0][0];
-        self.wishes.iter().flatten().all(|wish| wish == first)
+        self.wishes.iter().all(|wishes| *wishes == self.wishes[0])
     }
 }
