@@ -123,7 +123,7 @@ pub(crate) struct Filter {
     pub(crate) datagram_loss_per_mille: u16,
     /// Whether nothing arrives at all.
     pub(crate) deaf: bool,
-    /// Whether nothing leaves.
+    /// Whether nothing leaves by the first segment.
     pub(crate) mute: bool,
 }
 
@@ -154,15 +154,16 @@ impl Filter {
     }
 
     fn ruleset(&self) -> String {
-        let mut rules = String::from("flush ruleset\ntable inet roda {\n");
+        let mut rules = String::from("flush ruleset\n");
         if self.mute {
+            // Dropped behind the back of whoever sends: a rule for output would tell by an error.
             rules.push_str(
-                "chain output {\ntype filter hook output priority filter; policy drop;\n\
-                 oif \"lo\" accept\n}\n",
+                "table netdev roda {\nchain output {\n\
+                 type filter hook egress device \"eth0\" priority filter; policy drop;\n}\n}\n",
             );
         }
         rules.push_str(
-            "chain input {\n\
+            "table inet roda {\nchain input {\n\
              type filter hook input priority filter; policy accept;\niif \"lo\" accept\n",
         );
         if self.deaf {

@@ -23,6 +23,10 @@ const STOPPED: Duration = Duration::from_secs(8);
 const DISTURBED_MAX: usize = 2;
 /// How long a repaired node needs until it counts as undisturbed.
 const RECOVERY: Duration = Duration::from_secs(3);
+/// How many accidents are thought of before this turn is let pass.
+const DRAWS: usize = 10;
+/// How long somebody to hit is looked for.
+const HOLDER_WITHIN: Duration = Duration::from_millis(200);
 const RESTARTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What can happen.
@@ -149,22 +153,36 @@ impl<'c> Chaos<'c> {
         }
     }
 
+    /// Makes one accident happen, if one of some draws is possible now.
     fn strike(&mut self) -> Result<()> {
-        let (fault, aim) = (*self.random.pick(FAULTS), *self.random.pick(AIMS));
-        let holder = self.arena.journal()?.inside().cloned();
-        let Some(host) = self.aim(aim, holder.as_ref()) else {
-            return Ok(());
-        };
-        if self.is_forbidden(fault, host) {
-            return Ok(());
-        }
-        if self.inflict(fault, host, holder.as_ref())? {
+        for _ in 0..DRAWS {
+            let (fault, aim) = (*self.random.pick(FAULTS), *self.random.pick(AIMS));
+            let holder = self.holder()?;
+            let Some(host) = self.aim(aim, holder.as_ref()) else {
+                continue;
+            };
+            if self.is_forbidden(fault, host) || !self.inflict(fault, host, holder.as_ref())? {
+                continue;
+            }
             *self.record.counts.entry(fault).or_default() += 1;
             let nick = &self.group.nodes[host].nick;
             let line = format!("{fault:?} on {nick}, aimed at {aim:?}");
             self.record.lines.push((now_ns(), line));
+            break;
         }
         Ok(())
+    }
+
+    /// Who is inside; waits a little if nobody is at this moment.
+    fn holder(&self) -> Result<Option<Visit>> {
+        let until = Instant::now() + HOLDER_WITHIN;
+        loop {
+            let holder = self.arena.journal()?.inside().cloned();
+            if holder.is_some() || Instant::now() >= until {
+                return Ok(holder);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// The host that is meant.
