@@ -35,24 +35,17 @@ impl Report {
     }
 
     fn parse(output: &[u8]) -> Result<Self> {
-        let lines = output.split(|byte| *byte == b'\n');
-        let mut objects = lines
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice::<Value>(line).context("no JSON object"))
-            .collect::<Result<Vec<_>>>()?;
-        let head = objects
-            .iter()
-            .position(|object| object.get("leader").is_some());
-        let head = objects.remove(head.context("nobody says who leads")?);
-        let voters = head.get("voters").and_then(Value::as_array);
-        let voters = voters.context("no voters")?.iter();
+        let report: Value = serde_json::from_slice(output).context("no JSON object")?;
+        let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
+        let voters = list(report.get("voters")).context("no voters")?;
         Ok(Self {
-            leader: text(&head, "/leader")?.to_owned(),
+            leader: text(&report, "/leader/nick")?.to_owned(),
             voters: voters
-                .map(|voter| Ok(text(voter, "")?.to_owned()))
+                .iter()
+                .map(|voter| Ok(text(voter, "/nick")?.to_owned()))
                 .collect::<Result<_>>()?,
-            reachable: number(&head, "/reachable")?,
-            locks: objects,
+            reachable: number(&report, "/reachable")?,
+            locks: list(report.get("locks")).context("no locks")?,
         })
     }
 
@@ -63,7 +56,8 @@ impl Report {
         };
         let list = |name| found.get(name).and_then(Value::as_array);
         let chosen = list("holders").into_iter().flatten();
-        let chosen = chosen.filter(|holder| holder.get("live") == Some(&Value::Bool(false)));
+        let chosen =
+            chosen.filter(|holder| text(holder, "/state").is_ok_and(|state| state == "next"));
         chosen.count() + list("waiters").map_or(0, Vec::len)
     }
 
