@@ -109,6 +109,11 @@ impl Switchboard {
         if before.is_empty() {
             return Err(Error::NotHeld(name.clone()));
         }
+        let latest = before
+            .iter()
+            .map(|(fence, _)| *fence)
+            .max()
+            .unwrap_or_default();
         tracing::warn!(lock = %name, "released by force");
         loop {
             let now = holders(&self.report(&names).await?);
@@ -123,6 +128,7 @@ impl Switchboard {
                 self.locks.propose(LockCommand::Force {
                     lock: name.clone(),
                     by: self.locks.node,
+                    upto: latest,
                 });
             }
             tokio::time::sleep(LOOK_INTERVAL).await;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use roda_proto::Timestamp;
-use roda_proto::token::{Fence, Frontier, HoldState, LockName, LockRefusal, Quorum, RequestId};
+use roda_proto::token::{
+    Acquire, Fence, Frontier, HoldState, LockName, LockRefusal, Permits, Quorum, RequestId,
+};
 use tokio::sync::{oneshot, watch};
 
 use super::Waiting;
@@ -31,14 +32,13 @@ pub(super) struct Clients {
 }
 
 struct Waiter {
-    names: Vec<LockName>,
+    wish: Acquire,
     entered: oneshot::Sender<Result<Entered, LockRefusal>>,
     progress: watch::Sender<Waiting>,
-    since: Timestamp,
 }
 
 struct Holder {
-    names: Vec<LockName>,
+    wish: Acquire,
     fence: Fence,
     frontier: Frontier,
     state: watch::Sender<HoldState>,
@@ -47,19 +47,17 @@ struct Holder {
 impl Clients {
     pub(super) fn wait(
         &mut self,
-        now: Timestamp,
         request: RequestId,
-        names: Vec<LockName>,
+        wish: Acquire,
         quorum: Option<Quorum>,
     ) -> Ticket {
         let (entered, answered) = oneshot::channel();
         let first = quorum.map_or(Waiting::Queued, Waiting::NoQuorum);
         let (progress, progressed) = watch::channel(first);
         let waiter = Waiter {
-            names,
+            wish,
             entered,
             progress,
-            since: now,
         };
         self.waiting.insert(request, waiter);
         Ticket {
@@ -72,13 +70,13 @@ impl Clients {
     pub(super) fn hold(
         &mut self,
         request: RequestId,
-        names: Vec<LockName>,
+        wish: Acquire,
         fence: Fence,
         frontier: Frontier,
     ) -> Entered {
         let (state, seen) = watch::channel(HoldState::Safe);
         let holder = Holder {
-            names,
+            wish,
             fence,
             frontier: frontier.clone(),
             state,
@@ -95,7 +93,7 @@ impl Clients {
         let Some(waiter) = self.waiting.remove(&request) else {
             return;
         };
-        let entered = self.hold(request, waiter.names, fence, frontier);
+        let entered = self.hold(request, waiter.wish, fence, frontier);
         // One that gave up in this moment withdraws the request itself.
         let _gone = waiter.entered.send(Ok(entered));
     }
@@ -129,17 +127,16 @@ impl Clients {
         self.holding.remove(&request);
     }
 
-    /// What was written under the lock before the hold with this fence began; `None` if there is none.
+    /// What was written under the lock before the hold with this fence began; `None` if there is no such
+    /// hold, or the lock is shared: then fences do not tell who came later.
     pub(super) fn frontier(&self, name: &LockName, fence: Fence) -> Option<Frontier> {
-        let is_it = |holder: &&Holder| holder.fence == fence && holder.names.contains(name);
+        let is_it = |holder: &&Holder| {
+            let wish = &holder.wish;
+            holder.fence == fence && wish.permits == Permits::EXCLUSIVE && wish.locks.contains(name)
+        };
         self.holding
             .values()
             .find(is_it)
             .map(|holder| holder.frontier.clone())
-    }
-
-    /// Since when the client that waits longest does so.
-    pub(super) fn waiting_since(&self) -> Option<Timestamp> {
-        self.waiting.values().map(|waiter| waiter.since).min()
     }
 }

@@ -102,18 +102,18 @@ impl Locks {
     // --- clients ---
 
     pub(super) fn acquire(&self, wish: Acquire) -> Result<Asked, LockRefusal> {
-        let names = wish.locks.clone();
+        let kept = wish.clone();
         self.step(|inner, now| match inner.agent.acquire(now, wish)? {
             Acquired::Inside {
                 request,
                 fence,
                 frontier,
             } => {
-                let entered = inner.clients.hold(request, names, fence, frontier);
+                let entered = inner.clients.hold(request, kept, fence, frontier);
                 Ok(Asked::Inside(request, entered))
             }
             Acquired::Waiting(request) => {
-                let ticket = inner.clients.wait(now, request, names, inner.quorum);
+                let ticket = inner.clients.wait(request, kept, inner.quorum);
                 Ok(Asked::Waiting(request, ticket))
             }
         })
@@ -191,6 +191,7 @@ impl Locks {
                     tracing::info!(term = role.term, "leads the locks of the group");
                     inner.ages.begin(now);
                     inner.registrar.lead(now, &self.table());
+                    inner.registrar.start_fences(first_fence());
                 }
             }
             // A voter knows better than any hint, also that nobody leads.
@@ -452,6 +453,12 @@ impl Locks {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Seconds since 1970, high enough up for a million fences each: should a group ever begin a new table,
+/// its fences go on above the old ones.
+fn first_fence() -> Fence {
+    Fence((crate::driver::wall().0 / 1000) << 20)
 }
 
 impl Inner {

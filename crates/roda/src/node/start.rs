@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
 use super::{Node, Shared};
+use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{DATABASE, host_name, prepare};
@@ -347,8 +348,7 @@ impl Node {
 /// The voters' log, and whether it is the one with which the voters of this group begin.
 fn open_voters(home: &Path, store: &mut Store, group: GroupId) -> Result<(RaftLog, bool)> {
     let fault = |error| Error::store(home, error);
-    // As a positive number that SQLite can hold, and never 0.
-    let fresh = (u64::from_le_bytes(random::bytes()?) >> 1) | 1;
+    let fresh = fresh_raft_id().map_err(|error| Error::Store(error.to_string()))?;
     let log = RaftLog::open(&home.join(VOTERS_LOG), group, fresh).map_err(fault)?;
     let id = log.raft_id().to_string();
     let founder = store.meta(VOTERS).map_err(fault)?;

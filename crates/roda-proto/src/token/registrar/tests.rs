@@ -276,7 +276,11 @@ fn nobody_speaks_for_another_or_for_the_leader() {
             boot: 2,
             session_millis: 1,
         },
-        LockCommand::Force { lock, by: node(1) },
+        LockCommand::Force {
+            lock,
+            by: node(1),
+            upto: Fence(u64::MAX),
+        },
     ];
     assert_eq!(bench.propose(node(2), commands), []);
     let renew = LockMessage::Renew {

@@ -149,7 +149,11 @@ impl World {
         }
         let by = self.nodes[node].id;
         if let Some(lock) = self.clients.any_lock() {
-            let commands = vec![LockCommand::Force { lock, by }];
+            let commands = vec![LockCommand::Force {
+                lock,
+                by,
+                upto: roda_proto::token::Fence(u64::MAX),
+            }];
             let message = LockMessage::Propose { commands };
             self.send_from_agent(node, Recipient::Leader, message);
         }

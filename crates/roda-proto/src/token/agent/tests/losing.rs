@@ -226,6 +226,7 @@ fn a_forced_release_stops_the_holder_and_kills_it_in_time() {
     let force = LockCommand::Force {
         lock: name("a"),
         by: node(1),
+        upto: Fence(u64::MAX),
     };
     world.inject(Mail {
         from: 1,
@@ -264,6 +265,7 @@ fn an_idle_token_is_given_back_when_it_is_revoked() {
     let force = LockCommand::Force {
         lock: name("a"),
         by: node(0),
+        upto: Fence(u64::MAX),
     };
     world.inject(Mail {
         from: 0,

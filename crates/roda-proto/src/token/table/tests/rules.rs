@@ -276,7 +276,11 @@ fn a_request_that_is_over_is_not_queued_again() {
 fn force_revokes_whoever_is_inside_and_nobody_else() {
     let mut kit = Kit::with_sessions(2);
     let [lock] = names("a").try_into().unwrap();
-    let force = LockCommand::Force { lock, by: node(2) };
+    let force = LockCommand::Force {
+        lock,
+        by: node(2),
+        upto: Fence(u64::MAX),
+    };
     kit.refused(force.clone(), LockRefusal::NotHeld);
     kit.ask(1, "a");
     kit.ask(2, "a");

@@ -63,7 +63,14 @@ fn commands(kit: &Kit) -> Vec<(&'static str, LockCommand)> {
         ("release 1 by 2", release(2, fence_of(1), LONG)),
         ("close 1", LockCommand::Close { session: first }),
         ("expire 1", LockCommand::Expire { session: first }),
-        ("force", LockCommand::Force { lock, by: node(4) }),
+        (
+            "force",
+            LockCommand::Force {
+                lock,
+                by: node(4),
+                upto: Fence(u64::MAX)
+            }
+        ),
     ]
 }
 
