@@ -73,6 +73,8 @@ pub enum LogWrite {
     Committed(LogPlace),
     /// Replaces the snapshot.
     Snapshot(LogSnapshot),
+    /// Another node has remembered this log's generation.
+    Noticed,
     /// Remembers another node's log.
     Known {
         /// Whose.
@@ -104,11 +106,12 @@ pub struct RaftLog {
 }
 
 impl RaftLog {
-    /// Opens the log at `path`, or makes one. Its generation is then one greater, on disk.
+    /// Opens the log at `path`, or makes one. If its generation was noticed by another node, it has
+    /// the next one then, on disk.
     ///
     /// A new log, and one that turns out to be a copy of another (restored from a backup, for
-    /// example), takes the raft id `fresh`, which must be random, not 0 and less than 2^63, and is
-    /// empty: what it promised and acknowledged may be less than what it once did.
+    /// example), takes the raft id `fresh`, which must be random (at each call), not 0 and less than
+    /// 2^63, and is empty: what it promised and acknowledged may be less than what it once did.
     ///
     /// # Errors
     /// [`StoreError::OtherGroup`], [`StoreError::Newer`], [`StoreError::Damaged`] and
@@ -161,6 +164,7 @@ impl RaftLog {
                         rows::set_mark(connection, rows::COMMITTED, *place)?;
                     }
                     LogWrite::Snapshot(snapshot) => rows::set_snapshot(connection, snapshot)?,
+                    LogWrite::Noticed => file::set_noticed(connection)?,
                     LogWrite::Known {
                         node,
                         raft_id,
@@ -185,7 +189,7 @@ impl RaftLog {
     /// As for every write.
     pub fn renew(&mut self, fresh: u64) -> Result<()> {
         self.transact(|connection| file::renew(connection, fresh))?;
-        (self.raft_id, self.generation) = (fresh, 1);
+        (self.raft_id, self.generation) = (fresh, file::next_generation(0, fresh));
         (self.last, self.purged) = (None, None);
         Ok(())
     }
@@ -196,7 +200,9 @@ impl RaftLog {
         self.raft_id
     }
 
-    /// How often it was opened. Reads nothing.
+    /// Which of its openings this is: the upper half counts, the lower half is random. A log that was
+    /// put back to an earlier state has a lesser count, or the same with another lower half. Reads
+    /// nothing.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation

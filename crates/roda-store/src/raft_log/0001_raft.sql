@@ -3,13 +3,15 @@
 -- Unsigned 64-bit numbers stand here as signed ones with the same bits. `sum` is the first half of a
 -- BLAKE3 hash over the row; it is checked at every read.
 
--- Whose log this is. One row. `raft_id` was drawn at random when the log was made; `generation` counts
--- its openings. `place` tells this file from a copy of it.
+-- Whose log this is. One row. `raft_id` was drawn at random when the log was made. The upper half of
+-- `generation` counts its openings, of those in a row that no other node has `noticed` only one; the
+-- lower half is drawn at random. `place` tells this file from a copy of it.
 CREATE TABLE meta (
     one        INTEGER PRIMARY KEY CHECK (one = 1),
     cluster    BLOB NOT NULL CHECK (length(cluster) = 16),
     raft_id    INTEGER NOT NULL,
     generation INTEGER NOT NULL,
+    noticed    INTEGER NOT NULL,
     place      TEXT NOT NULL
 ) STRICT;
 
@@ -49,8 +51,8 @@ CREATE TABLE snapshot (
     state  BLOB NOT NULL
 ) STRICT;
 
--- The raft id that each other node last had, and the greatest generation seen of it: one that comes
--- back with a smaller one was put back to an earlier state, and its votes do not count.
+-- The raft id that each other node last had, and the last generation seen of it: one that comes back
+-- with an earlier one was put back to an earlier state, and its votes do not count.
 CREATE TABLE known (
     node       BLOB PRIMARY KEY CHECK (length(node) = 32),
     raft_id    INTEGER NOT NULL,

@@ -49,7 +49,7 @@ pub(super) fn open(
     Ok((opened, path, lock))
 }
 
-/// Raises the generation; a copy begins anew.
+/// Begins the next generation, if the last was noticed; a copy begins anew.
 pub(super) fn count_opening(
     connection: &mut Connection,
     path: &Path,
@@ -62,27 +62,48 @@ pub(super) fn count_opening(
         tracing::warn!("the log of locks is a copy; this node takes part under a new raft id");
         renew(&transaction, fresh)?;
         transaction.execute("UPDATE meta SET place = ?1", [here])?;
-    } else {
-        transaction.execute("UPDATE meta SET generation = generation + 1", [])?;
     }
-    let read = "SELECT raft_id, generation FROM meta";
-    let opened = transaction.query_row(read, [], |row| {
-        Ok(Opened {
-            raft_id: row.get::<_, i64>(0)?.cast_unsigned(),
-            generation: row.get::<_, i64>(1)?.cast_unsigned(),
-        })
+    let read = "SELECT raft_id, generation, noticed FROM meta";
+    let (raft_id, last, noticed) = transaction.query_row(read, [], |row| {
+        let (raft_id, generation): (i64, i64) = (row.get(0)?, row.get(1)?);
+        Ok((
+            raft_id.cast_unsigned(),
+            generation.cast_unsigned(),
+            row.get(2)?,
+        ))
     })?;
+    let generation = if noticed {
+        let next = next_generation(last, fresh);
+        let count = "UPDATE meta SET generation = ?1, noticed = 0";
+        transaction.execute(count, [next.cast_signed()])?;
+        next
+    } else {
+        last
+    };
     store::commit(transaction)?;
-    Ok(opened)
+    Ok(Opened {
+        raft_id,
+        generation,
+    })
 }
 
 /// Empties the log and gives it another id, within the caller's transaction. What is known of others
 /// stays: it is as true as before.
 pub(super) fn renew(connection: &Connection, fresh: u64) -> Result<()> {
     connection.execute_batch(EMPTY)?;
-    let renewed = "UPDATE meta SET raft_id = ?1, generation = 1";
-    connection.execute(renewed, [fresh.cast_signed()])?;
+    let renewed = "UPDATE meta SET raft_id = ?1, generation = ?2, noticed = 0";
+    let generation = next_generation(0, fresh);
+    connection.execute(renewed, [fresh.cast_signed(), generation.cast_signed()])?;
     Ok(())
+}
+
+pub(super) fn set_noticed(connection: &Connection) -> Result<()> {
+    connection.execute("UPDATE meta SET noticed = 1", [])?;
+    Ok(())
+}
+
+pub(super) const fn next_generation(last: u64, random: u64) -> u64 {
+    ((last >> 32) + 1) << 32 | random & 0xffff_ffff
 }
 
 fn create(path: &Path, cluster: GroupId, fresh: u64) -> Result<()> {
@@ -110,8 +131,14 @@ fn write_draft(path: &Path, cluster: GroupId, fresh: u64) -> Result<()> {
     connection::set_durable(&draft)?;
     schema::migrate(&mut draft, &MIGRATIONS)?;
     draft.execute(
-        "INSERT INTO meta (one, cluster, raft_id, generation, place) VALUES (1, ?1, ?2, 0, ?3)",
-        (cluster.0, fresh.cast_signed(), place::of(path)?),
+        "INSERT INTO meta (one, cluster, raft_id, generation, noticed, place)
+         VALUES (1, ?1, ?2, ?3, 0, ?4)",
+        (
+            cluster.0,
+            fresh.cast_signed(),
+            next_generation(0, fresh).cast_signed(),
+            place::of(path)?,
+        ),
     )?;
     // Recorded in the header, so that even the first opening finds a database in WAL mode.
     draft.pragma_update(None, "journal_mode", "wal")?;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::life::Life;
 use super::machine::decode_head;
+use super::peers::is_earlier;
 use super::types::{Ballot, BallotForm, PlaceForm, decode};
 use super::wire::{Acquaintance, Answer, AppendForm, Ask, ChunkForm, Reply, Request, VoteForm};
 
@@ -57,7 +58,9 @@ impl Life {
         if sender == self.raft_id || self.node_of(sender).is_some_and(|node| node != from) {
             return None;
         }
-        if request.known > self.generation {
+        if request.known == self.generation {
+            self.peers.on_noticed();
+        } else if is_earlier(self.generation, request.known) {
             if self.is_from_leader(sender, &request.ask) {
                 self.on_reverted(request.known);
             }

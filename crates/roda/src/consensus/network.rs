@@ -109,6 +109,7 @@ impl<C: Caller> Network<C> {
             | Answer::OutOfOrder => {}
         }
         self.peers.on_answer(raft_id, Instant::now());
+        self.peers.on_noticed();
         Ok(reply.answer)
     }
 

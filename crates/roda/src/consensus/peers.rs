@@ -2,10 +2,11 @@
 //!
 //! A voter must never forget what it promised. One that lost its log draws another raft id, and so is
 //! another voter. One whose log was put back to an earlier state (a virtual machine to a snapshot of
-//! itself) does not notice that; the others do: its log counts its openings, and here is the greatest
-//! count that was seen; and a leader knows up to where it has acknowledged the log.
+//! itself) does not notice that; the others do: each opening of its log is another *generation*, and
+//! here is the last one that was seen; and a leader knows up to where it has acknowledged the log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,12 +22,13 @@ const PEERS_MAX: usize = 4096;
 /// What is known of others.
 pub(super) struct Peers {
     state: Mutex<State>,
+    is_noticed: AtomicBool,
     writer: Writer,
 }
 
 #[derive(Default)]
 struct State {
-    /// Raft id and greatest generation. As on disk.
+    /// Raft id and last generation. As on disk.
     logs: BTreeMap<NodeId, (u64, u64)>,
     /// When a voter last gave a sound answer.
     answered: BTreeMap<u64, Instant>,
@@ -53,6 +55,7 @@ impl Peers {
         };
         Self {
             state: Mutex::new(state),
+            is_noticed: AtomicBool::new(false),
             writer,
         }
     }
@@ -68,7 +71,7 @@ impl Peers {
         {
             let state = self.state();
             match state.logs.get(&node) {
-                Some((id, known)) if *id == raft_id && *known > generation => {
+                Some((id, known)) if *id == raft_id && is_earlier(generation, *known) => {
                     return Ok(Err(Reverted { known: *known }));
                 }
                 Some(known) if *known == (raft_id, generation) => return Ok(Ok(())),
@@ -81,11 +84,18 @@ impl Peers {
         Ok(Ok(()))
     }
 
-    /// The greatest generation that was seen of this log; 0: none.
+    /// The last generation that was seen of this log; 0: none.
     pub(super) fn generation(&self, node: NodeId, raft_id: u64) -> u64 {
         let state = self.state();
         let known = state.logs.get(&node).filter(|(id, _)| *id == raft_id);
         known.map_or(0, |(_, generation)| *generation)
+    }
+
+    /// Another node has remembered the generation of this node's log.
+    pub(super) fn on_noticed(&self) {
+        if !self.is_noticed.swap(true, Ordering::Relaxed) {
+            self.writer.set_noticed();
+        }
     }
 
     /// A voter gave a sound answer.
@@ -129,7 +139,9 @@ impl Peers {
             let matching = state.matching.get(&raft_id);
             let is_reverted = state.matching_term == term && matching >= Some(&index);
             match state.logs.get(&node) {
-                Some((id, generation)) if is_reverted && *id == raft_id => *generation + 1,
+                Some((id, generation)) if is_reverted && *id == raft_id => {
+                    *generation + (1 << COUNT_SHIFT)
+                }
                 _ => return Ok(()),
             }
         };
@@ -157,6 +169,16 @@ impl Peers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whether a log of this generation is in an earlier state than one of a known generation: it counts
+/// less, or went another way from the same state.
+pub(super) const fn is_earlier(generation: u64, known: u64) -> bool {
+    let (count, known_count) = (generation >> COUNT_SHIFT, known >> COUNT_SHIFT);
+    count < known_count || count == known_count && generation != known
+}
+
+/// The lower bits of a generation are random.
+const COUNT_SHIFT: u32 = 32;
 
 /// What is forgotten here comes again with the next answer.
 fn bound<V>(map: &mut BTreeMap<u64, V>) {

@@ -190,15 +190,26 @@ async fn follow(life: &Life, raft_id: u64, peer: RaftPeer) -> bool {
         }
     };
     let mut metrics = life.raft.data_metrics();
-    let caught_up = metrics.wait_for(|data| match &data.replication {
-        Some(progress) => progress
-            .get(&raft_id)
-            .is_some_and(|last| *last >= Some(added)),
-        // It does not lead any more.
-        None => true,
-    });
-    let is_leading = caught_up.await.map(|data| data.replication.is_some());
-    is_leading.unwrap_or(false)
+    let begin = Instant::now();
+    let patience = life.timings.session() * 2;
+    loop {
+        let caught_up = metrics.wait_for(|data| match &data.replication {
+            Some(progress) => progress
+                .get(&raft_id)
+                .is_some_and(|last| *last >= Some(added)),
+            // It does not lead any more.
+            None => true,
+        });
+        if let Ok(data) = timeout(life.timings.session() / 4, caught_up).await {
+            return data.is_ok_and(|data| data.replication.is_some());
+        }
+        let now = Instant::now();
+        let is_silent = now.saturating_duration_since(begin) > patience
+            && !life.peers.answered_within(raft_id, now, patience);
+        if is_silent || life.peers.is_lost(raft_id) {
+            return false;
+        }
+    }
 }
 
 /// Changes the voters in one step, and forgets whoever does not vote any more.

@@ -29,13 +29,13 @@ pub(super) struct Request {
     /// Raft id of the sender.
     #[n(2)]
     pub(super) sender: u64,
-    /// How often the sender's log was opened.
+    /// Which opening of the sender's log this is.
     #[n(3)]
     pub(super) generation: u64,
     /// Raft id of the receiver, as the sender knows it; 0 if it does not.
     #[n(4)]
     pub(super) receiver: u64,
-    /// The greatest generation that the sender knows of the receiver.
+    /// The last generation of the receiver that the sender knows; 0: none.
     #[n(5)]
     pub(super) known: u64,
     #[n(6)]
@@ -100,7 +100,7 @@ pub(super) enum Answer {
     /// This is not the raft id that was asked; the one in the answer is.
     #[n(7)]
     OtherId,
-    /// The sender's log was put back to an earlier state: this greater generation of it was seen.
+    /// The sender's log was put back to an earlier state: this generation of it was seen.
     #[n(8)]
     SenderReverted(#[n(0)] u64),
     /// Nothing that a healthy voter would say; or no answer is possible now.

@@ -33,6 +33,7 @@ enum Job {
     },
     Truncate(u64, Answer<Option<Place>>),
     Purge(Place),
+    Noticed,
     Vote(Ballot, Answer<()>),
     Snapshot(LogSnapshot, Answer<()>),
     Known {
@@ -109,6 +110,12 @@ impl Writer {
     pub(super) fn purge(&self, upto: Place) {
         // Closed: then it stays, which harms nothing.
         let _closed = self.jobs.send(Job::Purge(upto));
+    }
+
+    /// Remembers that others know of this generation. On disk at some later time.
+    pub(super) fn set_noticed(&self) {
+        // Closed: then the generation goes on, which harms nothing.
+        let _closed = self.jobs.send(Job::Noticed);
     }
 
     /// Removed from disk when this returns; the answer is what is last now.
@@ -247,6 +254,7 @@ impl Batch {
                 self.commit(log);
             }
             Job::Purge(upto) => self.changes.push(LogWrite::Purge(to_log_place(upto))),
+            Job::Noticed => self.changes.push(LogWrite::Noticed),
             Job::Vote(vote, answer) => self.push(LogWrite::Vote(to_log_vote(vote)), answer),
             Job::Snapshot(snapshot, answer) => self.push(LogWrite::Snapshot(snapshot), answer),
             Job::Known {

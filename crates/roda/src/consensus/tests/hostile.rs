@@ -67,7 +67,7 @@ async fn a_member_that_is_not_asked_cannot_make_a_voter_forget() {
         sender: raft_id,
         ..envelope(raft_id, 1000)
     };
-    let vote = || crate::consensus::tests::hostile::vote(5);
+    let vote = || vote(5);
     assert!(
         node.handle_call(id(9), &itself.encode(vote()))
             .await
