@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::journal::{Journal, Visit};
 use crate::hosts::Bench;
-use crate::hosts::command::wait_for;
+use crate::hosts::command::{excerpt, wait_for};
 use crate::hosts::process::now_ns;
 use crate::hosts::section;
 
@@ -62,13 +62,23 @@ impl Arena {
         digits.map_or(Ok(0), |digits| digits.parse().context("a damaged counter"))
     }
 
+    /// What the `roda lock` of one has said.
+    fn said(&self, label: &str) -> String {
+        let said = fs::read(self.path.join(format!("{label}.errors"))).unwrap_or_default();
+        excerpt(&said)
+    }
+
     /// Waits until somebody is inside.
     pub(super) fn wait_entered(&self, label: &str, timeout: Duration) -> Result<Visit> {
         wait_for(&format!("{label} to be inside"), timeout, || {
             let journal = self.journal()?;
             Ok(match journal.visit(label) {
                 Some(visit) => Ok(visit.clone()),
-                None => Err(format!("inside so far: {}", journal.order().join(", "))),
+                None => Err(format!(
+                    "inside so far: {}; it said: {}",
+                    journal.order().join(", "),
+                    self.said(label)
+                )),
             })
         })
     }

@@ -61,8 +61,27 @@ impl Report {
         chosen.count() + list("waiters").map_or(0, Vec::len)
     }
 
+    /// Who is where, in one line.
+    fn describe(&self, lock: &str) -> String {
+        let found = self.lock(lock);
+        let list = |name| found.and_then(|found| found.get(name)?.as_array().cloned());
+        let describe = |one: &Value| {
+            let state = text(one, "/state").unwrap_or("waits");
+            let number = number(one, "/fence").or_else(|_| number(one, "/priority"));
+            let nick = text(one, "/nick").unwrap_or("?");
+            format!("{nick} {state} {}", number.unwrap_or_default())
+        };
+        let all = ["holders", "waiters"]
+            .map(list)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let all: Vec<String> = all.map(|one| describe(&one)).collect();
+        format!("{} (leader {})", all.join(", "), self.leader)
+    }
+
     /// What is shown of the lock.
-    pub(super) fn lock(&self, lock: &str) -> Option<&Value> {
+    fn lock(&self, lock: &str) -> Option<&Value> {
         self.locks
             .iter()
             .find(|found| text(found, "/lock").is_ok_and(|name| name == lock))
@@ -79,7 +98,7 @@ pub(super) fn wait_waiting(
     wait_for(&format!("{count} to wait for {lock}"), timeout, || {
         Ok(match Report::of(node) {
             Ok(report) if report.waiting(lock) == count => Ok(()),
-            Ok(report) => Err(format!("{:?}", report.lock(lock))),
+            Ok(report) => Err(report.describe(lock)),
             Err(error) => Err(format!("{error:#}")),
         })
     })
