@@ -36,6 +36,9 @@ const BACKLOG_MAX: usize = 32 << 20;
 /// Contacts kept for the next start.
 const CONTACTS_MAX: usize = 256;
 
+/// How often the handles are shown who is heard.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Work on the store.
 pub(crate) type StoreJob =
     Box<dyn FnOnce(&mut Store) -> std::result::Result<(), StoreError> + Send>;
@@ -182,6 +185,8 @@ impl Driver {
         let mut batch = RecvBatch::new();
         let mut refresh = tokio::time::interval(REFRESH_INTERVAL);
         let mut rejoin = tokio::time::interval(REJOIN_INTERVAL);
+        let mut presence = tokio::time::interval(PRESENCE_INTERVAL);
+        presence.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.input(Input::Timeout);
         while !self.is_stopping {
             self.flush().await;
@@ -204,6 +209,8 @@ impl Driver {
                 () = sleep_until(wakes_at) => self.input(Input::Timeout),
                 _ = refresh.tick() => self.refresh(),
                 _ = rejoin.tick() => self.net.rejoin(),
+                // Who is heard changes without an event.
+                _ = presence.tick() => self.members_changed = true,
             }
             if self.net.wants_refresh() {
                 self.refresh();
