@@ -236,6 +236,9 @@ impl From<roda::Error> for Failure {
             Error::TooLong(len) => Self::new("too-long")
                 .with("bytes", len)
                 .with("most", roda::BODY_LEN_MAX),
+            Error::OldFence { fence, newest } => Self::new("old-fence")
+                .with("fence", fence.0)
+                .with("newest", newest.0),
             Error::NotMember => Self::new("not-member"),
             Error::GroupFull => Self::new("group-full"),
             Error::UnknownTopic(topic) => Self::new("unknown-topic").with("topic", topic.as_str()),

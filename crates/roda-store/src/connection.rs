@@ -78,15 +78,17 @@ pub(crate) fn sync_directory_of(path: &Path) -> Result<()> {
 /// Looks at a database without changing a byte of it, and returns its schema version, never newer
 /// than this build's.
 pub(crate) fn inspect(path: &Path) -> Result<u32> {
-    check_header(path)?;
+    inspect_as(path, APPLICATION_ID, SCHEMA_VERSION)
+}
+
+/// As [`inspect`], for a database of another kind.
+pub(crate) fn inspect_as(path: &Path, application: u32, known: u32) -> Result<u32> {
+    check_header(path, application)?;
     let connection = open_read_only(path)?;
     // The header in the file may be older than the one in the WAL.
     let found = schema::version(&connection).map_err(|error| error.at(path))?;
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::Newer {
-            found,
-            known: SCHEMA_VERSION,
-        });
+    if found > known {
+        return Err(StoreError::Newer { found, known });
     }
     if found == 0 {
         return Err(StoreError::Damaged("it has no schema version".to_owned()));
@@ -97,7 +99,7 @@ pub(crate) fn inspect(path: &Path) -> Result<u32> {
 }
 
 /// SQLite would take an empty file for an empty database, and another program's for ours.
-fn check_header(path: &Path) -> Result<()> {
+fn check_header(path: &Path, application: u32) -> Result<()> {
     let file = File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => StoreError::Missing(path.to_owned()),
         _ => StoreError::reading(path, error),
@@ -110,7 +112,7 @@ fn check_header(path: &Path) -> Result<()> {
         return Err(StoreError::Damaged("it is no SQLite database".to_owned()));
     }
     // https://sqlite.org/fileformat2.html#the_database_header
-    if header[68..72] != APPLICATION_ID.to_be_bytes() {
+    if header[68..72] != application.to_be_bytes() {
         return Err(StoreError::Damaged(
             "it is a database of another program".to_owned(),
         ));

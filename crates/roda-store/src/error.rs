@@ -38,6 +38,9 @@ pub enum StoreError {
     /// The file is no database of Roda, or its content contradicts itself. It was not touched.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// The log of locks is that of another group; it was not touched.
+    #[error("{0} belongs to another group")]
+    OtherGroup(PathBuf),
     /// No space left. Once there is, the same call may be repeated.
     #[error("the disk is full")]
     DiskFull,

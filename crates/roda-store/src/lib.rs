@@ -3,6 +3,9 @@
 //! [`Store`] is the only writer; whatever a method of it wrote survives power loss once it returns.
 //! [`Reader`]s read beside it, page by page, and never hold it up. Both are blocking: a runtime calls
 //! them from threads of its own.
+//!
+//! [`RaftLog`] is another database, beside the first: what a node has voted for and written as one of
+//! the voters of the lock table.
 
 mod append;
 mod batch_row;
@@ -11,10 +14,13 @@ mod columns;
 mod connection;
 mod error;
 mod history;
+mod hold;
 mod newest;
 mod piece;
 mod place;
+mod raft_log;
 mod reader;
+mod reindex;
 mod schema;
 mod settings;
 mod snapshot;
@@ -24,6 +30,8 @@ mod verify;
 pub use catch_up::{CATCH_UP_LEN_MAX, CatchUpPage};
 pub use error::StoreError;
 pub use history::{HISTORY_ENTRIES_MAX, HISTORY_LEN_MAX, History, HistoryQuery, StoredEntry};
+pub use hold::{FenceMark, FencedEntry};
+pub use raft_log::{LogEntry, LogPlace, LogSnapshot, LogVote, LogWrite, RaftLog};
 pub use reader::{Reader, TopicSummary};
 pub use schema::SCHEMA_VERSION;
 pub use settings::{CONTACTS_MAX, Contact, META_LEN_MAX, MIRRORS_MAX};

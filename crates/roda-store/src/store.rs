@@ -202,7 +202,7 @@ impl std::fmt::Debug for Store {
 
 /// A full disk or a foreign lock leaves a commit undone, and it can be tried again. After any other
 /// failure the pages may be on disk although SQLite rolled back in memory.
-fn commit(transaction: Transaction<'_>) -> Result<()> {
+pub(crate) fn commit(transaction: Transaction<'_>) -> Result<()> {
     use ffi::ErrorCode::{DatabaseBusy, DiskFull};
     transaction
         .commit()
@@ -217,7 +217,7 @@ fn commit(transaction: Transaction<'_>) -> Result<()> {
 
 /// A database without its WAL, or a WAL without its database, is somebody's data as well: put
 /// beside a new database, SQLite would even replay that WAL into it.
-fn refuse_remains(path: &Path) -> Result<()> {
+pub(crate) fn refuse_remains(path: &Path) -> Result<()> {
     for suffix in ["", "-wal", "-journal"] {
         let part = connection::beside(path, suffix);
         if exists(&part)? {
@@ -227,7 +227,7 @@ fn refuse_remains(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn exists(path: &Path) -> Result<bool> {
+pub(crate) fn exists(path: &Path) -> Result<bool> {
     path.try_exists()
         .map_err(|error| StoreError::reading(path, error))
 }

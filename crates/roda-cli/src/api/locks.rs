@@ -59,7 +59,9 @@ pub(super) async fn acquire(
         .priority(priority(wish.priority)?)
         .permits(wanted_permits(&wish)?);
     for topic in &wish.fresh {
-        request = request.fresh(Topic::new(topic)?);
+        // Whatever was written under the lock comes along, whichever topics it is in.
+        Topic::new(topic)?;
+        request = request.fresh();
     }
     let wait = wish.wait_ms.map(Duration::from_millis);
     let hold = shared.holds.begin(names, &wish.inside)?;

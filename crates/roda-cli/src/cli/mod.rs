@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use roda::LockName;
 
 use crate::home::Config;
 
@@ -148,14 +149,7 @@ pub(crate) enum Command {
     /// Shows how the node is.
     Status,
     /// Appends messages.
-    Say {
-        /// Where.
-        #[arg(value_name = "TOPIC")]
-        topic: String,
-        /// What.
-        #[arg(value_name = "TEXT", required = true)]
-        text: Vec<String>,
-    },
+    Say(SayArgs),
     /// Reads a topic.
     History(HistoryArgs),
     /// Lists the topics.
@@ -215,6 +209,26 @@ pub(crate) enum Command {
         /// What it does, as JSON.
         job: String,
     },
+}
+
+/// What to append.
+#[derive(Debug, Args)]
+pub(crate) struct SayArgs {
+    /// Where.
+    #[arg(value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// What.
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) text: Vec<String>,
+    /// Under the lock that this command runs under.
+    #[arg(long)]
+    pub(crate) fenced: bool,
+    /// Under this fence.
+    #[arg(long, value_name = "N")]
+    pub(crate) fence: Option<u64>,
+    /// Of this lock.
+    #[arg(long, value_name = "LOCK")]
+    pub(crate) lock: Option<LockName>,
 }
 
 /// What to read.
@@ -336,6 +350,39 @@ const PERMITS_MAX: i64 = 1_000_000;
 pub(crate) enum Bench {
     /// The message rate.
     Multicast(BenchArgs),
+    /// Locks.
+    Lock(BenchLockArgs),
+}
+
+/// How to measure locks.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchLockArgs {
+    /// How many want the lock.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "5,20",
+          hide_default_value = true, value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub(crate) contenders: Vec<u16>,
+    /// On how many nodes.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) nodes: Option<u16>,
+    /// With how many voters.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5))]
+    pub(crate) voters: Option<u16>,
+    /// How long.
+    #[arg(long, value_name = "S", default_value_t = 5, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+    /// How often.
+    #[arg(long, value_name = "N", default_value_t = 3, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) runs: u16,
+    /// Over which interface.
+    #[arg(
+        long,
+        value_name = "IFACE",
+        default_value = "lo",
+        hide_default_value = true
+    )]
+    pub(crate) iface: String,
 }
 
 /// How to measure.

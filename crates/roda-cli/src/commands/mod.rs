@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod bench_lock;
 mod chat;
 mod completions;
 mod create;
@@ -153,7 +154,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Up { detach, node } => up::run(app, detach, node).await?,
         Command::Down => down::run(app).await?,
         Command::Status => status::run(app).await?,
-        Command::Say { topic, text } => say::run(app, &topic, &text).await?,
+        Command::Say(args) => say::run(app, &args).await?,
         Command::History(args) => history::run(app, &args).await?,
         Command::Topics => topics::run(app).await?,
         Command::Chat(args) => match &args.plain_multicast {
@@ -166,9 +167,10 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Verify => return verify::run(app).await,
         Command::Completions { shell } => completions::run(app, shell)?,
         Command::Demo { fast } => demo::run(app, fast).await?,
-        Command::Bench {
-            what: Bench::Multicast(args),
-        } => bench::run(app, &args).await?,
+        Command::Bench { what } => match what {
+            Bench::Multicast(args) => bench::run(app, &args).await?,
+            Bench::Lock(args) => bench_lock::run(app, &args).await?,
+        },
         Command::Help { about } => help::run(app, &about)?,
         Command::Daemon => {
             daemon::start_log(app.global.verbose, false);

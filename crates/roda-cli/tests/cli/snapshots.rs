@@ -21,7 +21,7 @@ fn compare(name: &str, text: &str) {
     assert!(text == expected, "{name} is longer or shorter now");
 }
 
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 26] = [
     &[],
     &["create"],
     &["invite"],
@@ -45,6 +45,7 @@ const COMMANDS: [&[&str]; 25] = [
     &["demo"],
     &["bench"],
     &["bench", "multicast"],
+    &["bench", "lock"],
     &["help"],
     &["help", "exit-codes"],
 ];

@@ -1,11 +1,12 @@
 //! What is written to the replicated log of the lock table.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-use super::{Fence, LockName, Permits, Priority, RequestId, SessionId};
+use super::{FRONTIER_AUTHORS_MAX, Fence, LockName, Permits, Priority, RequestId, SessionId};
 use crate::id::{AuthorId, NodeId, Seq};
 
 /// The last entry of each author that a lock's next holder should have seen.
@@ -14,6 +15,48 @@ use crate::id::{AuthorId, NodeId, Seq};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(transparent)]
 pub struct Frontier(#[n(0)] pub Vec<(AuthorId, Seq)>);
+
+impl Frontier {
+    /// Takes over what `newer` knows: the later entry of each author, in the order of the authors.
+    ///
+    /// Of more than [`FRONTIER_AUTHORS_MAX`] authors those that only the older one names go first.
+    pub fn merge(&mut self, newer: &Self) {
+        self.sort();
+        for (author, seq) in &newer.0 {
+            match self.0.binary_search_by_key(author, |(known, _)| *known) {
+                Ok(at) => self.0[at].1 = self.0[at].1.max(*seq),
+                Err(at) => self.0.insert(at, (*author, *seq)),
+            }
+        }
+        if self.0.len() > FRONTIER_AUTHORS_MAX {
+            self.shorten(newer);
+        }
+    }
+
+    /// Whether each author is in it once, in order, and no more than there may be.
+    pub(super) fn is_canonical(&self) -> bool {
+        self.0.len() <= FRONTIER_AUTHORS_MAX && self.0.is_sorted_by(|a, b| a.0 < b.0)
+    }
+
+    fn sort(&mut self) {
+        if !self.0.is_sorted_by(|a, b| a.0 < b.0) {
+            // The greatest entry of an author becomes the first of its run, which is the one that stays.
+            self.0.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+            self.0.dedup_by_key(|(author, _)| *author);
+        }
+    }
+
+    fn shorten(&mut self, newer: &Self) {
+        let named: BTreeSet<AuthorId> = newer.0.iter().map(|(author, _)| *author).collect();
+        let mut surplus = self.0.len() - FRONTIER_AUTHORS_MAX;
+        self.0.retain(|(author, _)| {
+            let stays = surplus == 0 || named.contains(author);
+            surplus -= usize::from(!stays);
+            stays
+        });
+        self.0.truncate(FRONTIER_AUTHORS_MAX);
+    }
+}
 
 /// One step of the table. Every one may be applied twice, or long after it was made, without harm.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -107,6 +150,9 @@ pub enum LockCommand {
         /// Who wants it, for the record.
         #[n(1)]
         by: NodeId,
+        /// Only grants up to this fence: whoever comes later is not meant, however late this comes.
+        #[n(2)]
+        upto: Fence,
     },
 }
 
@@ -153,6 +199,10 @@ pub enum LockRefusal {
     #[n(5)]
     #[error("not allowed")]
     NotAllowed,
+    /// The request was left, withdrawn or refused before; its number is used up.
+    #[n(6)]
+    #[error("the request is over")]
+    Over,
 }
 
 /// Why a session ended.

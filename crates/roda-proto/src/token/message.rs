@@ -111,6 +111,16 @@ pub enum LockMessage {
     /// This node leads, or tried to, but too few voters answer.
     #[n(10)]
     NoQuorum(#[n(0)] Quorum),
+    /// Leader to node: the table does not have these requests (any more), as the node wanted.
+    #[n(11)]
+    Withdrawn {
+        /// Whose.
+        #[n(0)]
+        session: SessionId,
+        /// Which.
+        #[n(1)]
+        requests: Vec<RequestId>,
+    },
 }
 
 /// How many voters there are and answer.
@@ -164,10 +174,16 @@ pub struct Notice {
     /// Grants that are no more, by their first fence.
     #[n(3)]
     pub gone: Vec<Fence>,
+    /// Requests that wait since then: the table has them, there is no need to ask again.
+    #[n(4)]
+    pub queued: Vec<RequestId>,
+    /// Requests that waited and do not any more, because they were withdrawn.
+    #[n(5)]
+    pub dropped: Vec<RequestId>,
 }
 
-/// All grants of a session. What waits is not in it: the node knows what it asked for, and asks again.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+/// All that concerns a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct SessionView {
     /// Its version.
     #[n(0)]
@@ -193,18 +209,23 @@ pub struct GrantView {
     #[n(2)]
     pub last_fence: Fence,
     /// The grants that must be left before this one may be entered; empty: enter.
+    ///
+    /// Each set that was ever told is enough by itself: once all in it have sent their token, enter. But
+    /// that a grant is missing in a later set does not say that it was left: it may have been given up,
+    /// and then those before it have taken its place.
     #[n(3)]
     pub after: BTreeSet<Fence>,
     /// Who gets the token when this one is left.
     #[n(4)]
     pub heirs: Vec<Heir>,
-    /// Others wait for one of its locks: it must not be kept idle.
+    /// It must not be kept idle: it has heirs, or it is exclusive and others wait for one of its locks.
     #[n(5)]
     pub is_wanted: bool,
     /// An operator wants it to be left.
     #[n(6)]
     pub is_revoked: bool,
-    /// What its holder should have seen, as far as the table knows.
+    /// What its holder should have seen, as far as the table knew when it last told of this grant.
+    /// That this has grown is not told by itself: all that a grant has to wait for brings it along.
     #[n(7)]
     pub frontier: Frontier,
 }
@@ -284,7 +305,9 @@ pub struct WaiterStatus {
     /// With how many others.
     #[n(5)]
     pub permits: Permits,
-    /// At most so many grants of the lock come before it from now on.
+    /// At most so many grants of the lock come before it from now on: those that are chosen already
+    /// and not live, all waiters of the lock that came earlier, and one for each grant that
+    /// it still has to see, at most, until it counts as of the highest priority.
     #[n(6)]
     pub bound: u64,
 }

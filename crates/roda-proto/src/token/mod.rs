@@ -32,15 +32,24 @@ pub use message::{
     GrantView, Heir, HolderStatus, LockMessage, LockStatus, Notice, Quorum, SessionView, Token,
     WaiterStatus,
 };
-pub use name::{Fence, LockName, LockNameError, Permits, Priority, RequestId, SessionId};
+pub use name::{
+    Fence, LOCK_NAME_LEN_MAX, LockName, LockNameError, Permits, Priority, RequestId, SessionId,
+};
 pub use registrar::{Registrar, RegistrarOutput};
-pub use table::{Applied, Change, Table};
+pub use table::{Applied, Change, Inconsistent, Table};
 pub use timings::Timings;
 
 /// Most locks that one request names.
 pub const LOCKS_PER_REQUEST_MAX: usize = 16;
 /// Most requests, waiting and granted, of one session.
-pub const REQUESTS_PER_SESSION_MAX: usize = 4096;
+pub const REQUESTS_PER_SESSION_MAX: usize = 1024;
+/// Most requests, waiting and granted, of all sessions.
+pub const REQUESTS_MAX: usize = 262_144;
+/// Most grants of one lock, live and chosen to follow, whatever its permits; who comes next waits.
+pub const GRANTS_PER_LOCK_MAX: usize = 4096;
+/// Most gaps among the request numbers of a session that are remembered. Beyond, a number that was
+/// left out counts as used up.
+pub const REQUEST_GAPS_MAX: usize = 1024;
 /// Most waiters of one lock.
 pub const WAITERS_PER_LOCK_MAX: usize = 4096;
 /// Most locks that are held, waited for, or remembered for their frontier.
@@ -49,6 +58,8 @@ pub const LOCKS_MAX: usize = 65_536;
 pub const SESSIONS_MAX: usize = 4096;
 /// Most authors in a lock's frontier.
 pub const FRONTIER_AUTHORS_MAX: usize = 1024;
+/// Fences start no higher than this, so that they never run out.
+pub const FENCE_START_MAX: Fence = Fence(1 << 62);
 /// Fences that a grant of a single exclusive lock carries, so that its node can enter again and again
 /// without asking.
 pub const FENCE_BLOCK: u64 = 1024;
@@ -61,7 +72,7 @@ pub const SHORT_HOLD_MILLIS: u64 = 20;
 /// Most commands in one proposal.
 pub const COMMANDS_PER_PROPOSAL_MAX: usize = 1024;
 /// Most idle tokens that a node keeps.
-pub const IDLE_TOKENS_MAX: usize = 1024;
+pub const IDLE_TOKENS_MAX: usize = 512;
 /// Shortest session time that a node can ask for.
 pub const SESSION_MILLIS_MIN: u32 = 500;
 /// Longest session time that a node can ask for.

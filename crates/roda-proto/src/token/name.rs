@@ -1,6 +1,6 @@
 //! Names and numbers of the token protocol.
 
-use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use minicbor::{Decode, Encode};
@@ -10,9 +10,10 @@ use thiserror::Error;
 pub const LOCK_NAME_LEN_MAX: usize = 128;
 
 /// Name of a lock: letters and digits of any script, `-`, `_`, `.`, `:` and `/`, not starting with `-`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
-#[cbor(transparent)]
-pub struct LockName(#[n(0)] String);
+///
+/// Cheap to clone: the lock table has the same name in many places.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LockName(Arc<str>);
 
 /// Why a text is no lock name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -58,6 +59,16 @@ impl LockName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl<C> Encode<C> for LockName {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut minicbor::Encoder<W>,
+        _context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        encoder.str(&self.0)?.ok()
     }
 }
 

@@ -1,74 +1,73 @@
 //! The replicated lock table.
 
-use alloc::vec::Vec;
-use core::time::Duration;
+mod change;
+mod effects;
+mod grant;
+mod image;
+mod lock;
+mod queue;
+mod seen;
+mod session;
+#[cfg(test)]
+mod tests;
+mod views;
+mod waiting;
+
+use alloc::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
+use self::effects::Effects;
+use self::grant::Grant;
+use self::lock::Lock;
+use self::queue::{Arrival, Waiter};
+use self::session::Session;
+use self::waiting::Wish;
 use super::{
-    Fence, LockCommand, LockName, LockOutcome, LockStatus, Notice, RequestId, SessionCause,
-    SessionId, SessionView,
+    FENCE_START_MAX, Fence, LockCommand, LockName, LockOutcome, LockRefusal, SessionCause,
+    SessionId,
 };
 use crate::id::NodeId;
+
+pub use self::change::{Applied, Change};
+pub use self::image::Inconsistent;
 
 /// Sessions, grants and queues: what voters agree on.
 ///
 /// Reads no clock and draws no random number: the same commands give the same table everywhere.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
-pub struct Table {}
-
-/// What one call of [`Table::apply`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// One for each command, in order.
-    pub outcomes: Vec<LockOutcome>,
-    /// What sessions have to be told, and where they are. At most one for each session.
-    pub notices: Vec<(NodeId, Notice)>,
-    /// What happened, in order, for people and for the laboratory.
-    pub changes: Vec<Change>,
+/// A table that was written and read back is equal to the first; what is no sound table is not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode)]
+pub struct Table {
+    #[n(0)]
+    counters: Counters,
+    #[n(1)]
+    sessions: BTreeMap<SessionId, Session>,
+    /// Those that are held, waited for, or remembered for their frontier.
+    #[n(2)]
+    locks: BTreeMap<LockName, Lock>,
+    #[n(3)]
+    waiters: BTreeMap<Arrival, Waiter>,
+    /// By their first fence.
+    #[n(4)]
+    grants: BTreeMap<Fence, Grant>,
+    #[cbor(skip)]
+    boots: BTreeMap<(NodeId, u64), SessionId>,
+    /// Locks that only their frontier keeps, in the order in which they were left.
+    #[cbor(skip)]
+    idle: BTreeMap<u64, LockName>,
 }
 
-/// Something that happened to a lock or a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// A session began.
-    Opened { session: SessionId, node: NodeId },
-    /// A session ended, and with it all that it held and waited for.
-    Ended {
-        session: SessionId,
-        node: NodeId,
-        cause: SessionCause,
-    },
-    /// A request waits.
-    Queued {
-        session: SessionId,
-        request: RequestId,
-        locks: Vec<LockName>,
-    },
-    /// A waiting request was withdrawn, or a chosen one gave up before it entered.
-    Cancelled {
-        session: SessionId,
-        request: RequestId,
-    },
-    /// A request was chosen. With an empty `after` it may enter, otherwise once those were left.
-    Granted {
-        session: SessionId,
-        request: RequestId,
-        locks: Vec<LockName>,
-        fence: Fence,
-        after: Vec<Fence>,
-    },
-    /// A chosen one may enter: all that it had to wait for is gone.
-    Promoted { session: SessionId, fence: Fence },
-    /// A grant was left.
-    Released { session: SessionId, fence: Fence },
-    /// An operator wants a grant to be left.
-    Revoked {
-        session: SessionId,
-        fence: Fence,
-        by: NodeId,
-    },
+/// The last number given of each kind. None is given twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+struct Counters {
+    #[n(0)]
+    fence: u64,
+    #[n(1)]
+    session: u64,
+    #[n(2)]
+    arrival: u64,
+    #[n(3)]
+    idle: u64,
 }
 
 impl Table {
@@ -79,30 +78,57 @@ impl Table {
     }
 
     /// Applies one entry of the replicated log: all its commands, in order.
-    pub fn apply(&mut self, _commands: &[LockCommand]) -> Applied {
-        todo!()
+    pub fn apply(&mut self, commands: &[LockCommand]) -> Applied {
+        let mut fx = Effects::default();
+        for command in commands {
+            let outcome = self.apply_one(command, &mut fx);
+            fx.outcomes.push(outcome);
+        }
+        fx.finish(self)
     }
 
-    /// All sessions, their nodes and session times.
-    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, NodeId, Duration)> + '_ {
-        core::iter::empty()
+    fn apply_one(&mut self, command: &LockCommand, fx: &mut Effects) -> LockOutcome {
+        match *command {
+            LockCommand::Start { fence } => self.start(fence),
+            LockCommand::Open {
+                node,
+                boot,
+                session_millis,
+            } => self.open(node, boot, session_millis, fx),
+            LockCommand::Acquire {
+                session,
+                request,
+                ref locks,
+                permits,
+                priority,
+            } => {
+                let wish = Wish {
+                    session,
+                    request,
+                    locks,
+                    permits,
+                    priority,
+                };
+                self.acquire(&wish, fx)
+            }
+            LockCommand::Cancel { session, request } => self.cancel(session, request, fx),
+            LockCommand::Release {
+                session,
+                fence,
+                ref frontier,
+                held_millis,
+            } => self.release(session, fence, (frontier, held_millis), fx),
+            LockCommand::Close { session } => self.end(session, SessionCause::Closed, fx),
+            LockCommand::Expire { session } => self.end(session, SessionCause::Expired, fx),
+            LockCommand::Force { ref lock, by, upto } => self.force(lock, by, upto, fx),
+        }
     }
 
-    /// Whose session it is; `None` if there is none (any more).
-    #[must_use]
-    pub fn node_of(&self, _session: SessionId) -> Option<NodeId> {
-        todo!()
-    }
-
-    /// All that concerns a session; `None` if there is none (any more).
-    #[must_use]
-    pub fn view(&self, _session: SessionId) -> Option<SessionView> {
-        todo!()
-    }
-
-    /// Locks that are held or waited for: all, or those in `names`.
-    #[must_use]
-    pub fn status(&self, _names: &[LockName]) -> Vec<LockStatus> {
-        todo!()
+    fn start(&mut self, fence: Fence) -> LockOutcome {
+        if fence > FENCE_START_MAX {
+            return LockOutcome::Refused(LockRefusal::BadRequest);
+        }
+        self.counters.fence = self.counters.fence.max(fence.0.saturating_sub(1));
+        LockOutcome::Done
     }
 }

@@ -1,0 +1,1 @@
+//! What a raft log promises.
