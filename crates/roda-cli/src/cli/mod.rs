@@ -298,7 +298,7 @@ pub(crate) struct LockArgs {
     #[arg(long, value_name = "DURATION")]
     pub(crate) wait: Option<String>,
     /// Not at all.
-    #[arg(long = "try", conflicts_with = "wait")]
+    #[arg(id = "try", long, conflicts_with = "wait")]
     pub(crate) is_try: bool,
     /// With how many.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PERMITS_MAX))]
@@ -322,12 +322,12 @@ pub(crate) struct LockArgs {
 pub(crate) enum LockAction {
     /// Has the holder stopped.
     Release {
-        /// That this is meant.
-        #[arg(long)]
-        force: bool,
         /// Which lock.
         #[arg(value_name = "LOCK")]
         name: String,
+        /// That this is meant.
+        #[arg(long)]
+        force: bool,
     },
 }
 

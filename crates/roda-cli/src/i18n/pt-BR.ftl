@@ -89,7 +89,7 @@ help-lock-wait = Espera no máximo isto; sai com 75 se não bastou
 help-lock-try = Não espera: sai com 75 se a trava não estiver livre agora
 help-lock-permits = Divide com outros que dizem o mesmo: no máximo N de cada vez
 help-lock-shared = Divide com quantos outros disserem o mesmo (leitores)
-help-lock-fresh = Antes recebe tudo o que quem teve a trava escreveu neste tópico; repita para vários
+help-lock-fresh = Antes recebe o que já se escreveu sob a trava neste tópico; repetível
 help-lock-command = O comando e seus argumentos, depois de “--”
 help-lock-examples =
     O comando recebe RODA_LOCK, RODA_FENCE, RODA_LEASE_MS e RODA_LOST_FD (um descritor que fica legível
@@ -109,8 +109,8 @@ help-locks = Mostra quem tem cada trava e quem espera por ela
 help-locks-names = Só estas travas (padrão: todas)
 help-locks-watch = Mostra de novo a cada meio segundo
 help-locks-examples =
-    CERCA cresce a cada concessão. PRIORIDADE: a pedida, e a que vale depois da espera. ANTES, NO MÁXIMO:
-    quantos outros ainda podem passar na frente, seja qual for a prioridade deles.
+    CERCA cresce a cada concessão. PRIORIDADE: a pedida, e a que vale depois da espera.
+    ANTES, NO MÁXIMO: quantos outros ainda podem passar na frente, seja qual for a prioridade deles.
 
     Exemplos
       roda locks
