@@ -87,7 +87,11 @@ impl World {
             let rate = self.options.rates_ppm[node];
             self.nodes[node].clock = Clock::new(rate, self.now, origin);
         }
-        let down = self.random.exponential(self.options.faults.lasts);
+        let down = if self.is_healed {
+            Duration::ZERO
+        } else {
+            self.random.exponential(self.options.faults.lasts)
+        };
         self.after(down, Happening::Start { node });
     }
 

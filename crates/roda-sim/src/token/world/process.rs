@@ -42,21 +42,24 @@ impl World {
 
     fn rearm(&mut self, node: usize) -> Check {
         let clock = self.nodes[node].clock;
-        let now = self.now;
         let Some(process) = self.nodes[node].process.as_mut() else {
             return Ok(());
         };
         let life = process.life;
         process.valid_until = process.agent.valid_until();
         if process.is_closing && process.agent.is_closed() {
+            // What it said last is on its way, and may come through or not.
             process.is_closing = false;
-            self.after(Duration::ZERO, Happening::End { node, life });
-            return Ok(());
+            let delay = self.random.exponential(self.options.quorum * 4);
+            self.after(delay, Happening::End { node, life });
         }
+        let Some(process) = self.nodes[node].process.as_mut() else {
+            return Ok(());
+        };
         let Some(deadline) = process.next_deadline() else {
             return Ok(());
         };
-        let at = clock.to_world(deadline).max(now + TIMER_MIN);
+        let at = clock.to_world(deadline).max(self.now + TIMER_MIN);
         if process.timer.is_none_or(|timer| at < timer) {
             process.timer = Some(at);
             self.queue.push(at, Happening::Timer { node, life });
