@@ -209,6 +209,10 @@ pub struct GrantView {
     #[n(2)]
     pub last_fence: Fence,
     /// The grants that must be left before this one may be entered; empty: enter.
+    ///
+    /// Each set that was ever told is enough by itself: once all in it have sent their token, enter. But
+    /// that a grant is missing in a later set does not say that it was left: it may have been given up,
+    /// and then those before it have taken its place.
     #[n(3)]
     pub after: BTreeSet<Fence>,
     /// Who gets the token when this one is left.

@@ -26,6 +26,7 @@ use crate::id::NodeId;
 use crate::time::Timestamp;
 
 mod clocks;
+mod commands;
 mod proposals;
 mod renewals;
 #[cfg(test)]
@@ -84,9 +85,6 @@ struct Leading {
     renewals: Renewals,
     proposals: Proposals,
 }
-
-/// Most sessions of one node; beyond that it has to wait for the end of an old one.
-const SESSIONS_PER_NODE_MAX: usize = 16;
 
 /// Requests that the table does not have (any more), as was wanted, by who wanted it.
 type Withdrawn = BTreeMap<(NodeId, SessionId), Vec<RequestId>>;
@@ -310,149 +308,6 @@ impl Registrar {
             }
         }
         self.outputs.pop_front()
-    }
-
-    fn on_open(&mut self, table: &Table, node: NodeId, boot: u64, sent_micros: u64, millis: u32) {
-        let Role::Leading(leading) = &mut self.role else {
-            return;
-        };
-        let sessions = table.sessions().filter(|(_, of, _)| *of == node);
-        if sessions.count() >= SESSIONS_PER_NODE_MAX {
-            return;
-        }
-        let origin = Origin::Open {
-            node,
-            boot,
-            sent_micros,
-        };
-        let command = LockCommand::Open {
-            node,
-            boot,
-            session_millis: millis,
-        };
-        leading.proposals.push(origin, command);
-    }
-
-    /// Takes those commands that the sender may give.
-    fn on_propose(&mut self, table: &Table, from: NodeId, commands: Vec<LockCommand>) {
-        let Role::Leading(leading) = &mut self.role else {
-            return;
-        };
-        let mut ended = BTreeSet::new();
-        let commands = commands.into_iter().take(COMMANDS_PER_PROPOSAL_MAX);
-        for command in commands {
-            let (session, origin) = match &command {
-                LockCommand::Acquire {
-                    session, request, ..
-                } => {
-                    let (session, request) = (*session, *request);
-                    let node = from;
-                    let origin = Origin::Acquire {
-                        node,
-                        session,
-                        request,
-                    };
-                    // It was asked for again, and its notice is on its way or shows up missing.
-                    if table.has_request(session, request) {
-                        continue;
-                    }
-                    (session, origin)
-                }
-                LockCommand::Cancel { session, request } => {
-                    let (session, request) = (*session, *request);
-                    let node = from;
-                    let origin = Origin::Cancel {
-                        node,
-                        session,
-                        request,
-                    };
-                    (session, origin)
-                }
-                LockCommand::Release { session, .. } | LockCommand::Close { session } => {
-                    (*session, Origin::Unasked(Some(from)))
-                }
-                LockCommand::Force { by, .. } => {
-                    if *by == from {
-                        let origin = Origin::Unasked(Some(from));
-                        leading.proposals.push(origin, command);
-                    }
-                    continue;
-                }
-                // A session is opened by a message of its own; the others are for the leader only.
-                LockCommand::Start { .. }
-                | LockCommand::Open { .. }
-                | LockCommand::Expire { .. } => continue,
-            };
-            match table.node_of(session) {
-                Some(node) if node == from => leading.proposals.push(origin, command),
-                Some(_) => {}
-                None => {
-                    ended.insert(session);
-                }
-            }
-        }
-        for session in ended {
-            self.send(from, LockMessage::Ended { session });
-        }
-    }
-
-    /// Tells whoever asked for a command what became of it.
-    fn answer(
-        &mut self,
-        now: Timestamp,
-        origin: Origin,
-        outcome: &LockOutcome,
-        withdrawn: &mut Withdrawn,
-    ) {
-        match (origin, outcome) {
-            (
-                Origin::Open {
-                    node,
-                    boot,
-                    sent_micros,
-                },
-                LockOutcome::Opened(session),
-            ) => {
-                let Role::Leading(leading) = &mut self.role else {
-                    return;
-                };
-                // A boot that asks again has the session of before, which may be ending by now.
-                if leading.clocks.renew(now, *session) {
-                    let opened = LockMessage::Opened {
-                        boot,
-                        sent_micros,
-                        session: *session,
-                    };
-                    self.send(node, opened);
-                }
-            }
-            (
-                Origin::Acquire {
-                    node,
-                    session,
-                    request,
-                },
-                LockOutcome::Refused(refusal),
-            ) => {
-                let refused = LockMessage::Refused {
-                    session,
-                    request,
-                    refusal: *refusal,
-                };
-                self.send(node, refused);
-            }
-            (
-                Origin::Cancel {
-                    node,
-                    session,
-                    request,
-                },
-                _,
-            ) => withdrawn.entry((node, session)).or_default().push(request),
-            // Of what was queued or granted, notices tell.
-            (Origin::Acquire { .. }, LockOutcome::Done | LockOutcome::Opened(_))
-            | (Origin::Open { .. } | Origin::Expire(_) | Origin::Unasked(_), _) => {}
-        }
     }
 
     fn send(&mut self, to: NodeId, message: LockMessage) {

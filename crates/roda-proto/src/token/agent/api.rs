@@ -19,7 +19,7 @@ pub struct Acquire {
     pub priority: Priority,
 }
 
-/// The answer to [`Agent::acquire`].
+/// The answer to [`Agent::acquire`](super::Agent::acquire).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acquired {
     /// The client is inside: the token was here, idle.

@@ -103,17 +103,20 @@ impl Agent {
     /// Whoever waits does not want to any more.
     pub(super) fn drop_waiting(&mut self, request: RequestId) {
         match self.requests.remove(&request) {
-            Some(Request::Waiting(_)) => {
-                // What has not been asked needs no taking back.
-                if self.errands.remove(Errand::Acquire(request)) && self.session.id().is_some() {
-                    self.errands.add(Errand::Cancel(request));
-                }
-            }
+            Some(Request::Waiting(_)) => self.take_back(request),
             Some(Request::Chosen(fence)) => self.give_up(fence),
             Some(used @ (Request::Inside(_) | Request::Lost(_))) => {
                 self.requests.insert(request, used);
             }
             None => {}
+        }
+    }
+
+    /// What has not been asked needs no taking back.
+    fn take_back(&mut self, request: RequestId) {
+        let may_have_come = self.errands.remove(Errand::Acquire(request));
+        if may_have_come && self.session.id().is_some() {
+            self.errands.add(Errand::Cancel(request));
         }
     }
 

@@ -79,7 +79,7 @@ impl Danger {
             (stopping @ Self::Stopping { .. }, Threat::Lease(_) | Threat::Leave(_)) => stopping,
             (Self::Safe | Self::AtRisk, Threat::Lease(risk)) => match risk {
                 Risk::Low => Self::Safe,
-                Risk::AtRisk => Self::AtRisk,
+                Risk::Raised => Self::AtRisk,
                 Risk::Stop => stop(LostReason::NotRenewed),
                 Risk::Kill | Risk::Over => Self::Killed(LostReason::NotRenewed),
             },

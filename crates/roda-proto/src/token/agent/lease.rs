@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 
 use super::errands::Errand;
+use super::fences::UsedFences;
 use super::hold::Threat;
 use super::session::{Risk, Session, SessionInput};
+use super::tokens::EarlyTokens;
 use super::{Agent, AgentEvent, AgentOutput, LostReason, PAST_SESSIONS_MAX, Recipient, Request};
 use crate::time::Timestamp;
 use crate::token::{LockMessage, SessionId, SessionView};
@@ -131,8 +133,8 @@ impl Agent {
         self.idle = 0;
         self.idle_check = None;
         self.kill_check = None;
-        self.used = Default::default();
-        self.tokens = Default::default();
+        self.used = UsedFences::default();
+        self.tokens = EarlyTokens::default();
         self.errands
             .retain(|errand| matches!(errand, Errand::Close(_)));
         for name in waiting {

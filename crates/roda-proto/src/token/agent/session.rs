@@ -58,7 +58,7 @@ pub(super) enum Risk {
     /// Little.
     Low,
     /// Renewals should have been answered by now.
-    AtRisk,
+    Raised,
     /// What runs under a lock should end.
     Stop,
     /// What runs under a lock must not run any more.
@@ -168,7 +168,7 @@ impl Lease {
         } else if passed >= timings.stop() {
             Risk::Stop
         } else if passed >= timings.at_risk() {
-            Risk::AtRisk
+            Risk::Raised
         } else {
             Risk::Low
         }
@@ -180,7 +180,7 @@ impl Lease {
         self.renewed
             + match risk {
                 Risk::Low => timings.at_risk(),
-                Risk::AtRisk => timings.stop(),
+                Risk::Raised => timings.stop(),
                 Risk::Stop => timings.kill(),
                 Risk::Kill | Risk::Over => timings.session(),
             }

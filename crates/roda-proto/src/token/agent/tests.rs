@@ -5,5 +5,6 @@ mod handing_over;
 mod idle;
 mod losing;
 mod sharing;
+mod stages;
 mod torture;
 mod world;

@@ -96,6 +96,12 @@ impl Proposals {
         self.queue.push_front((origin, command));
     }
 
+    /// How many commands wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The next entry, if one may go.
     pub(super) fn take(&mut self, id: u64) -> Option<Vec<LockCommand>> {
         if self.queue.is_empty() || self.in_flight.len() >= PROPOSALS_IN_FLIGHT {

@@ -100,11 +100,8 @@ impl Table {
             touched.extend(grant.locks);
         }
         for heir in heirs {
-            self.take_out(
-                heir,
-                |after| after.retain(|fence| !left.contains(fence)),
-                fx,
-            );
+            let keep = |after: &mut BTreeSet<Fence>| after.retain(|fence| !left.contains(fence));
+            self.take_out(heir, keep, &mut touched, fx);
             self.tell_promotion(heir, fx);
         }
         self.settle(touched, fx);
@@ -139,7 +136,7 @@ impl Table {
                     after.remove(&fence);
                     after.extend(&grant.after);
                 };
-                self.take_out(heir, replace, fx);
+                self.take_out(heir, replace, touched, fx);
             }
             heirs.extend(grant.heirs);
             touched.extend(grant.locks);
@@ -295,7 +292,14 @@ impl Table {
     }
 
     /// Takes grants that are no more out of what a chosen one has to wait for.
-    fn take_out(&mut self, heir: Fence, from: impl FnOnce(&mut BTreeSet<Fence>), fx: &mut Effects) {
+    /// Where it becomes live by that, there is room for another successor.
+    fn take_out(
+        &mut self,
+        heir: Fence,
+        from: impl FnOnce(&mut BTreeSet<Fence>),
+        touched: &mut BTreeSet<LockName>,
+        fx: &mut Effects,
+    ) {
         let Some(grant) = self.grants.get_mut(&heir) else {
             return;
         };
@@ -307,6 +311,7 @@ impl Table {
                     lock.outstanding.frozen -= 1;
                 }
             }
+            touched.extend(grant.locks.iter().cloned());
         }
     }
 

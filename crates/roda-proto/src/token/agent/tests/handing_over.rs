@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::super::*;
 use super::world::*;
 use crate::id::{AuthorId, Seq};
-use crate::token::{Frontier, Token};
+use crate::token::{Frontier, Notice, Token};
 
 /// Node 0 is inside, node 1 is its heir.
 fn one_inside_one_heir() -> (World, RequestId, RequestId) {
@@ -245,4 +245,78 @@ fn a_missing_notice_is_made_good_by_the_whole_view() {
     world.settle();
     assert!(world.is_inside(1, lost) && world.is_inside(1, next));
     assert_eq!(world.queue_of("a"), (0, 1));
+}
+
+#[test]
+fn an_old_notice_brings_nothing_back() {
+    let (mut world, first, second) = one_inside_one_heir();
+    let old: Vec<Mail> = world
+        .sent
+        .iter()
+        .filter(|mail| matches!(mail.message, LockMessage::Notice(_)))
+        .cloned()
+        .collect();
+    assert!(old.len() >= 3);
+    world.release(0, first);
+    world.settle();
+    let again = world.acquire(0, "a");
+    world.settle();
+    world.sent.clear();
+    for mail in old {
+        world.inject(mail);
+    }
+    world.run(HOP * 10);
+    assert!(world.is_inside(1, second) && !world.is_inside(0, again));
+    assert!(world.sent.is_empty());
+}
+
+#[test]
+fn a_grant_that_was_entered_is_never_cancelled() {
+    let mut world = World::new(1);
+    let first = world.acquire(0, "a");
+    world.settle();
+    world.release(0, first);
+    world.sent.clear();
+    // Somebody says that the request waits, whose grant is idle here and whose client is gone.
+    let lease = *world.agents[0].session.lease().unwrap();
+    let notice = Notice {
+        session: lease.id,
+        version: lease.version + 1,
+        grants: Vec::new(),
+        gone: Vec::new(),
+        queued: [first].to_vec(),
+        dropped: Vec::new(),
+    };
+    world.inject(Mail {
+        from: 0,
+        to: 0,
+        to_leader: false,
+        message: LockMessage::Notice(notice),
+    });
+    world.run(HOP * 3);
+    assert!(world.sent.is_empty());
+}
+
+#[test]
+fn a_grant_that_nobody_here_wants_is_cancelled() {
+    let mut world = World::new(2);
+    // The wish is withdrawn while its commands are on their way, and the withdrawal is lost.
+    let mut is_first = true;
+    world.rule = Box::new(move |mail| match &mail.message {
+        LockMessage::Propose { commands } if matches!(commands[0], LockCommand::Cancel { .. }) => {
+            if core::mem::take(&mut is_first) {
+                Fate::Drop
+            } else {
+                Fate::Deliver
+            }
+        }
+        _ => Fate::Deliver,
+    });
+    world.acquire(1, "b");
+    world.settle();
+    let request = world.acquire(1, "a");
+    world.run(HOP);
+    world.cancel(1, request);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.queue_of("a"), (0, 0));
 }

@@ -49,7 +49,6 @@ pub(super) struct Inside {
     pub(super) permits: Permits,
     pub(super) fence: Fence,
     pub(super) frontier: Frontier,
-    pub(super) session: Option<SessionId>,
     pub(super) since: Timestamp,
 }
 
@@ -67,7 +66,6 @@ pub(super) struct World {
     pub(super) events: Vec<(usize, Timestamp, AgentEvent)>,
     pub(super) inside: BTreeMap<(usize, RequestId), Inside>,
     wishes: BTreeMap<(usize, RequestId), Acquire>,
-    sessions: Vec<Option<SessionId>>,
     boots: u64,
     term: u64,
     queue: BTreeMap<(Timestamp, u64), Due>,
@@ -109,7 +107,6 @@ impl World {
             events: Vec::new(),
             inside: BTreeMap::new(),
             wishes: BTreeMap::new(),
-            sessions: Vec::new(),
             boots: 0,
             term: 1,
             queue: BTreeMap::new(),
@@ -120,7 +117,6 @@ impl World {
         for index in 0..nodes {
             let agent = world.new_agent(index);
             world.agents.push(agent);
-            world.sessions.push(None);
         }
         world.registrar.lead(world.now, &world.table);
         world.registrar.start_fences(Fence(1_000_000));
@@ -188,7 +184,6 @@ impl World {
     /// The node starts anew; what ran there is dead.
     pub(super) fn restart(&mut self, at: usize) {
         self.agents[at] = self.new_agent(at);
-        self.sessions[at] = None;
         self.inside.retain(|(of, _), _| *of != at);
         let leader = Some(node(self.leader));
         self.agents[at].handle_leader(self.now, leader);
@@ -372,8 +367,10 @@ impl World {
                 // Dead at once; that this is so is told by the test.
                 self.inside.remove(&(at, request));
             }
-            AgentEvent::Session(session) => self.sessions[at] = session,
-            AgentEvent::Refused { .. } | AgentEvent::Hold { .. } | AgentEvent::Quorum(_) => {}
+            AgentEvent::Refused { .. }
+            | AgentEvent::Hold { .. }
+            | AgentEvent::Quorum(_)
+            | AgentEvent::Session(_) => {}
         }
     }
 
@@ -394,7 +391,6 @@ impl World {
             permits: wish.permits,
             fence,
             frontier,
-            session: self.sessions[at],
             since: self.now,
         };
         let before = self.inside.insert((at, request), inside);
@@ -475,11 +471,6 @@ impl World {
             (status.waiters.len(), status.holders.len())
         })
     }
-}
-
-/// Messages to the leader and from it.
-pub(super) fn is_leaders(mail: &Mail) -> bool {
-    !matches!(mail.message, LockMessage::Token(_))
 }
 
 pub(super) fn is_token(mail: &Mail) -> bool {
