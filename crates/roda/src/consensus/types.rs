@@ -267,7 +267,7 @@ pub(super) trait TransposeSound<T> {
 }
 
 impl<T> TransposeSound<T> for Option<Option<T>> {
-    fn transpose_sound(self) -> Option<Self> {
+    fn transpose_sound(self) -> Self {
         match self {
             None => Some(None),
             Some(None) => None,
