@@ -10,11 +10,12 @@ mod sealing;
 pub mod seeds;
 
 use roda_proto::group::control::Control;
+use roda_proto::log::Hold;
 use roda_proto::stream::{self, Request, Response};
 use roda_proto::wire::codec::Writer;
 use roda_proto::wire::join::{Offer, Probe};
 use roda_proto::wire::{Frame, Header};
-use roda_proto::{Batch, InviteToken};
+use roda_proto::{Batch, Entry, EntryKind, Hlc, InviteToken, Seq};
 
 pub use engine::engine;
 pub use sealing::seal;
@@ -70,6 +71,12 @@ pub const TARGETS: &[Target] = &[
         changed_inputs: 300_000,
     },
     Target {
+        name: "fenced",
+        run: fenced,
+        seeds: seeds::fenced_bodies,
+        changed_inputs: 300_000,
+    },
+    Target {
         name: "engine",
         run: engine,
         seeds: seeds::operations,
@@ -118,6 +125,7 @@ pub fn batch(data: &[u8]) -> bool {
     let mut clock = None;
     let mut count = 0;
     for entry in batch.entries() {
+        let _said = entry.said();
         assert_eq!(entry.seq, next, "entries are numbered without gaps");
         assert!(clock.is_none_or(|clock| clock < entry.hlc), "clocks grow");
         (next, clock, count) = (next.next(), Some(entry.hlc), count + 1);
@@ -150,6 +158,28 @@ pub fn control(data: &[u8]) -> bool {
     };
     assert_eq!(Control::parse(&control.encode()).as_ref(), Ok(&control));
     true
+}
+
+/// The body of a fenced entry.
+pub fn fenced(data: &[u8]) -> bool {
+    let Some((hold, body)) = hold_of(data) else {
+        return false;
+    };
+    let again = hold.entry_body(&body);
+    assert_eq!(hold_of(&again), Some((hold, body)));
+    true
+}
+
+fn hold_of(body: &[u8]) -> Option<(Hold, Vec<u8>)> {
+    let entry = Entry {
+        seq: Seq(1),
+        hlc: Hlc(1),
+        kind: EntryKind::Fenced,
+        topic: Some("t"),
+        body,
+    };
+    let said = entry.said()?;
+    Some((said.hold?, said.body.to_vec()))
 }
 
 /// A message of a stream, in either direction.

@@ -2,8 +2,10 @@
 
 use roda_proto::crypto::SigningKey;
 use roda_proto::group::control::{Control, EntryId, Wrap};
+use roda_proto::log::Hold;
 use roda_proto::log::batch::BatchBuilder;
 use roda_proto::stream::{self, EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest};
+use roda_proto::token::{Fence, Frontier, LockName};
 use roda_proto::wire::codec::Writer;
 use roda_proto::wire::join::{Offer, Probe, group_tag};
 use roda_proto::wire::{Beacon, Fragment, Frame, Gap, Header, Nack, Part, Peer};
@@ -107,9 +109,16 @@ pub fn batches() -> Vec<(&'static str, Vec<u8>)> {
         (AuthorId([1; 16]), Seq(4)),
         (AuthorId([2; 16]), Seq(u64::MAX)),
     ];
+    let mut fenced = BatchBuilder::new(Seq(1));
+    for (number, (_name, body)) in (0..).zip(fenced_bodies()) {
+        let hlc = Hlc(1_000 + number);
+        fenced.push(hlc, EntryKind::Fenced, Some(&topics[0]), &body);
+    }
+    fenced.push(Hlc(2_000), EntryKind::Fenced, None, b"no topic, no CBOR");
     vec![
         ("one", sealed(one, &[]).bytes().to_vec()),
         ("many", sealed(many, &deps).bytes().to_vec()),
+        ("fenced", sealed(fenced, &[]).bytes().to_vec()),
     ]
 }
 
@@ -217,6 +226,19 @@ pub fn controls() -> Vec<(&'static str, Vec<u8>)> {
         ("remove", remove.encode()),
         ("leave", leave.encode()),
         ("rotate", rotate.encode()),
+    ]
+}
+
+/// Seeds of [`crate::fenced`].
+pub fn fenced_bodies() -> Vec<(&'static str, Vec<u8>)> {
+    let body = |fence, seen: &[(AuthorId, Seq)]| {
+        let lock = LockName::new("db/praça").expect("a valid name");
+        Hold::new(lock, Fence(fence), Frontier(seen.to_vec())).entry_body(b"body")
+    };
+    let seen = [(AUTHOR, Seq(3)), (AuthorId([8; 16]), Seq(u64::MAX))];
+    vec![
+        ("first", body(1, &[])),
+        ("later", body(1_700_000_000 << 20, &seen)),
     ]
 }
 

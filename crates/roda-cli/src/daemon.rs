@@ -23,7 +23,9 @@ use tokio::sync::Notify;
 use crate::api::client::Client;
 use crate::api::server::{Shared, Socket, router};
 use crate::error::{Failure, Result};
+use crate::holds::Holds;
 use crate::home::{Config, Home};
+use crate::tree::HOLD_VARIABLE;
 
 /// What a starting daemon is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,6 +117,10 @@ pub(crate) async fn start_node(home: &Home, start: &Start, verbose: u8) -> Resul
 }
 
 async fn launch(home: &Home, start: &Start, verbose: u8) -> Result<Started> {
+    // Whatever starts under a lock is stopped with it; a node must not be.
+    if std::env::var_os(HOLD_VARIABLE).is_some_and(|holds| !holds.is_empty()) {
+        return Err(Failure::new("daemon-inside-lock").with("home", home.path()));
+    }
     let program = std::env::current_exe()
         .map_err(|error| Failure::new("daemon-start").with("reason", error.to_string()))?;
     let mut child = Command::new(program)
@@ -214,6 +220,7 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
     let saved = home.config()?;
     let config = saved.clone().overlaid(start.config);
     let options = config.options();
+    let timings = options.lock_timings;
     let path = home.path();
     let node = match start.origin {
         Origin::Open => Node::open(path, options).await?,
@@ -238,6 +245,8 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
                 home: path.to_owned(),
                 socket: home.socket(),
                 stop: Notify::new(),
+                holds: Holds::new(),
+                timings,
             }),
             socket,
         }),
@@ -275,6 +284,8 @@ impl Running {
             _ = terminate.recv() => self.stop(&node).await,
             _ = interrupt.recv() => self.stop(&node).await,
         };
+        // Also if the node has ended by itself: nothing may run under a lock that nobody renews.
+        self.shared.holds.close().await;
         closing.notify_one();
         // Answers on their way get out; a client that does not read cannot hold the process.
         drop(tokio::time::timeout(CLOSE_MAX, server).await);
@@ -282,6 +293,7 @@ impl Running {
     }
 
     async fn stop(&self, node: &Node) -> roda::Result<()> {
+        self.shared.holds.close().await;
         node.shutdown().await
     }
 }
@@ -306,8 +318,10 @@ pub(crate) fn start_log(verbose: u8, colours: bool) {
         2 => "debug",
         _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RODA_LOG")
-        .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new(level));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RODA_LOG").unwrap_or_else(|_unset| {
+        // The voters' library calls every unanswered question an error, and says much else.
+        tracing_subscriber::EnvFilter::new(format!("{level},openraft=off"))
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)

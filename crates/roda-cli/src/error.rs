@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use roda::{InviteTokenError, Refusal, TopicError};
+use roda::{InviteTokenError, LockNameError, LockRefusal, Refusal, TopicError};
 use serde::{Deserialize, Serialize};
 
 /// Result of everything that a command does.
@@ -34,6 +34,8 @@ pub(crate) enum Exit {
     NotFound,
     /// Ended by this signal.
     Signal(u8),
+    /// As the child did.
+    Child(u8),
 }
 
 impl Exit {
@@ -62,6 +64,7 @@ impl Exit {
             Self::NotExecutable => 126,
             Self::NotFound => 127,
             Self::Signal(signal) => 128 + signal,
+            Self::Child(code) => code,
         }
     }
 
@@ -76,7 +79,7 @@ impl Exit {
             Self::NotStarted => "exit-not-started",
             Self::NotExecutable => "exit-not-executable",
             Self::NotFound => "exit-not-found",
-            Self::Signal(_) => "exit-signal",
+            Self::Signal(_) | Self::Child(_) => "exit-signal",
         }
     }
 }
@@ -200,8 +203,16 @@ impl Failure {
             "broken-pipe" => Exit::Signal(13),
             "interrupted" => Exit::Signal(2),
             "terminated" => Exit::Signal(15),
-            "join-timeout" => Exit::Busy,
-            code if code.starts_with("usage-") || code.starts_with("topic-") => Exit::Usage,
+            "join-timeout" | "lock-busy" | "lock-no-quorum" | "lock-held-by-parent" => Exit::Busy,
+            "command-not-executable" => Exit::NotExecutable,
+            "command-not-found" => Exit::NotFound,
+            code if code.starts_with("lock-lost") => Exit::Lost,
+            code if ["usage-", "topic-", "lock-name-"]
+                .iter()
+                .any(|kind| code.starts_with(kind)) =>
+            {
+                Exit::Usage
+            }
             _ => Exit::Failed,
         }
     }
@@ -225,6 +236,9 @@ impl From<roda::Error> for Failure {
             Error::TooLong(len) => Self::new("too-long")
                 .with("bytes", len)
                 .with("most", roda::BODY_LEN_MAX),
+            Error::OldFence { fence, newest } => Self::new("old-fence")
+                .with("fence", fence.0)
+                .with("newest", newest.0),
             Error::NotMember => Self::new("not-member"),
             Error::GroupFull => Self::new("group-full"),
             Error::UnknownTopic(topic) => Self::new("unknown-topic").with("topic", topic.as_str()),
@@ -243,6 +257,14 @@ impl From<roda::Error> for Failure {
             }
             Error::Network(reason) => Self::new("network").with("reason", reason),
             Error::Store(reason) => Self::new("store").with("reason", reason),
+            Error::NoQuorum(quorum) => Self::new("lock-no-quorum")
+                .with("reachable", u64::from(quorum.reachable))
+                .with("voters", u64::from(quorum.voters))
+                .with("needed", u64::from(quorum.needed())),
+            Error::LockBusy => Self::new("lock-busy"),
+            Error::LockRefused(refusal) => lock_refused(refusal),
+            Error::NotHeld(lock) => Self::new("lock-not-held").with("lock", lock.as_str()),
+            Error::LockLost => Self::new("lock-lost"),
             // The enum may grow in a later version of the library.
             other => Self::new("other").with("reason", other.to_string()),
         }
@@ -260,6 +282,30 @@ fn refused(refusal: Refusal) -> Failure {
         // `Busy`, and whatever a later version adds.
         _ => "refused-busy",
     })
+}
+
+fn lock_refused(refusal: LockRefusal) -> Failure {
+    match refusal {
+        LockRefusal::Full => Failure::new("lock-full"),
+        LockRefusal::NotAllowed => Failure::new("not-member"),
+        // The library asks again by itself after these, so they are news; a later version has more.
+        other => Failure::new("other").with("reason", other.to_string()),
+    }
+}
+
+impl From<LockNameError> for Failure {
+    fn from(error: LockNameError) -> Self {
+        match error {
+            LockNameError::Empty => Self::new("lock-name-empty"),
+            LockNameError::TooLong(len) => Self::new("lock-name-too-long").with("bytes", len),
+            LockNameError::BadCharacter(character) => {
+                Self::new("lock-name-bad-character").with("character", format!("{character:?}"))
+            }
+            LockNameError::BadStart(character) => {
+                Self::new("lock-name-bad-start").with("character", format!("{character:?}"))
+            }
+        }
+    }
 }
 
 impl From<InviteTokenError> for Failure {

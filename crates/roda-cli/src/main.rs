@@ -5,15 +5,20 @@
 
 mod api;
 mod bench;
+mod boottime;
 mod cli;
 mod commands;
 mod daemon;
+mod descriptor;
 mod error;
+mod holds;
 mod home;
 mod i18n;
 mod net;
 mod output;
 mod scratch;
+mod tree;
+mod wrapper;
 
 use std::process::ExitCode;
 

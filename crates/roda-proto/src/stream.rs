@@ -13,6 +13,7 @@ use crate::error::Rejected;
 use crate::group::InviteId;
 use crate::id::{AuthorId, EpochTag, GroupId, Seq};
 use crate::time::Hlc;
+use crate::token::LockMessage;
 
 /// Largest message on a stream.
 pub const STREAM_MESSAGE_LEN_MAX: usize = 256 * 1024;
@@ -26,6 +27,60 @@ pub enum Request {
     /// "I am a member; send me what I lack."
     #[n(1)]
     Sync(#[n(0)] SyncRequest),
+    /// "I am a member; from now on I send you [`LinkFrame`]s." There is no answer, but for a refusal.
+    #[n(2)]
+    Link(#[n(0)] LinkRequest),
+}
+
+/// A member's wish to be listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LinkRequest {
+    /// Which group.
+    #[n(0)]
+    pub group: GroupId,
+}
+
+/// What is sent on a link, in one direction only; the other direction is a link of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum LinkFrame {
+    /// About locks.
+    #[n(0)]
+    Lock(#[n(0)] LockMessage),
+    /// A question that wants a reply.
+    #[n(1)]
+    Call {
+        /// Names it between the two ends.
+        #[n(0)]
+        id: u64,
+        /// Who is to answer.
+        #[n(1)]
+        service: CallService,
+        /// In that service's own form.
+        #[n(2)]
+        body: ByteVec,
+    },
+    /// The reply.
+    #[n(2)]
+    Reply {
+        /// The question's.
+        #[n(0)]
+        id: u64,
+        /// `None`: it will not be answered.
+        #[n(1)]
+        body: Option<ByteVec>,
+    },
+}
+
+/// What a question on a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum CallService {
+    /// The voters' replicated log.
+    #[n(0)]
+    Consensus,
+    /// Holders and waiters of locks.
+    #[n(1)]
+    LockReport,
 }
 
 /// A joiner's request.

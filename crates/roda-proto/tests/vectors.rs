@@ -15,18 +15,19 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use roda_proto::crypto::{self, PacketKey, SigningKey, WrapKey};
 use roda_proto::group::control::{Control, EntryId, Wrap, wrap_info};
-use roda_proto::log::{BatchBuilder, Logs};
+use roda_proto::log::{BatchBuilder, Hold, Logs};
 use roda_proto::secure::Secure;
 use roda_proto::stream::{
     self, EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest, join_proof_message,
 };
+use roda_proto::token::{Fence, Frontier, LockName};
 use roda_proto::wire::codec::Writer;
 use roda_proto::wire::frame::pad;
 use roda_proto::wire::join::{Offer, Probe, group_tag};
 use roda_proto::wire::{Beacon, Fragment, Frame, Gap, Header, Nack, Part, Peer};
 use roda_proto::{
-    AuthorId, Batch, EntryKind, EpochRecord, EpochTag, GroupId, Hash, Head, Hlc, Incarnation,
-    InviteToken, NodeId, SenderTag, Seq, Timestamp, Topic, WallTime,
+    AuthorId, Batch, Entry, EntryKind, EpochRecord, EpochTag, GroupId, Hash, Head, Hlc,
+    Incarnation, InviteToken, NodeId, SenderTag, Seq, Timestamp, Topic, WallTime,
 };
 use zeroize::Zeroizing;
 
@@ -227,6 +228,19 @@ impl Vectors {
         assert!(batch.verify());
         self.add("batch", batch.bytes());
         self.add("batch-hash", batch.hash.0);
+        let fence = Fence(1_700_000_000 << 20);
+        let seen = Frontier(vec![(OTHER, Seq(5))]);
+        let hold = Hold::new(LockName::new("db").unwrap(), fence, seen);
+        let fenced = hold.entry_body(b"one");
+        let entry = Entry {
+            seq: Seq(3),
+            hlc: CLOCK,
+            kind: EntryKind::Fenced,
+            topic: Some("log"),
+            body: &fenced,
+        };
+        assert_eq!(entry.said().map(|said| said.hold), Some(Some(hold)));
+        self.add("fenced-body", &fenced);
     }
 
     fn add_controls(&mut self) {

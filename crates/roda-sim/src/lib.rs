@@ -15,6 +15,7 @@ pub mod random;
 pub mod rfc5401;
 pub mod runner;
 pub mod scenario;
+pub mod token;
 pub mod trace;
 pub mod world;
 

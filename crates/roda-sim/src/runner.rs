@@ -8,15 +8,27 @@ use std::time::{Duration, Instant};
 
 use crate::invariants::Violation;
 use crate::options::Options;
-use crate::scenario::{Failure, Outcome, random};
+use crate::scenario::{Failure, random};
+use crate::token;
 
 /// Seeds that once failed; they run first, always.
 const KEPT: &str = include_str!("../seeds.txt");
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
+/// What a seed stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A group with its log.
+    Group,
+    /// Locks.
+    Token,
+}
+
 /// What to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// Of what.
+    pub kind: Kind,
     /// First seed.
     pub first: u64,
     /// How many.
@@ -44,18 +56,24 @@ pub struct Summary {
     pub slowest: Duration,
 }
 
-/// The seeds that once failed, with the number of nodes if it was not drawn.
+/// The seeds of a kind that once failed, with the number of nodes if it was not drawn.
 #[must_use]
-pub fn kept_seeds() -> Vec<(u64, Option<usize>)> {
-    KEPT.lines().filter_map(parse_kept).collect()
+pub fn kept_seeds(kind: Kind) -> Vec<(u64, Option<usize>)> {
+    let kept = KEPT.lines().filter_map(parse_kept);
+    let of_kind = kept.filter(|(of, ..)| *of == kind);
+    of_kind.map(|(_, seed, nodes)| (seed, nodes)).collect()
 }
 
-/// `seed [nodes] # reason`
-fn parse_kept(line: &str) -> Option<(u64, Option<usize>)> {
-    let mut words = line.split('#').next()?.split_whitespace();
+/// `[token] seed [nodes] # reason`
+fn parse_kept(line: &str) -> Option<(Kind, u64, Option<usize>)> {
+    let mut words = line.split('#').next()?.split_whitespace().peekable();
+    let kind = match words.next_if_eq(&"token") {
+        Some(_) => Kind::Token,
+        None => Kind::Group,
+    };
     let seed = words.next()?.parse().ok()?;
     let nodes = words.next().and_then(|word| word.parse().ok());
-    Some((seed, nodes))
+    Some((kind, seed, nodes))
 }
 
 struct Shared<'a, W> {
@@ -73,7 +91,11 @@ struct Shared<'a, W> {
 /// `out` could not be written to.
 pub fn run<W: Write + Send>(plan: Plan, out: &mut W) -> io::Result<Summary> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let jobs = if plan.kept { kept_seeds() } else { Vec::new() };
+    let jobs = if plan.kept {
+        kept_seeds(plan.kind)
+    } else {
+        Vec::new()
+    };
     writeln!(
         out,
         "seeds {}..{} and {} kept ones, nodes {}, {threads} threads",
@@ -121,7 +143,7 @@ pub fn run<W: Write + Send>(plan: Plan, out: &mut W) -> io::Result<Summary> {
 impl<W: Write> Shared<'_, W> {
     fn work(&self) -> io::Result<()> {
         while let Some((seed, nodes)) = self.next_job() {
-            let result = run_seed(seed, nodes, 0);
+            let result = run_seed(self.plan.kind, seed, nodes, 0);
             self.report(seed, nodes, result)?;
         }
         Ok(())
@@ -153,7 +175,7 @@ impl<W: Write> Shared<'_, W> {
         &self,
         seed: u64,
         nodes: Option<usize>,
-        result: Result<Outcome, Box<Failure>>,
+        result: Result<Passed, Box<Failure>>,
     ) -> io::Result<()> {
         let Ok(mut guard) = self.out.lock() else {
             return Err(io::Error::other("a thread panicked while writing"));
@@ -163,7 +185,7 @@ impl<W: Write> Shared<'_, W> {
             Ok(outcome) => {
                 summary.passed += 1;
                 summary.events += outcome.events;
-                summary.slowest = summary.slowest.max(outcome.converged);
+                summary.slowest = summary.slowest.max(outcome.rested);
             }
             Err(failure) => {
                 summary.failed += 1;
@@ -188,10 +210,19 @@ impl<W: Write> Shared<'_, W> {
     ) -> io::Result<()> {
         let repeat = nodes.map_or_else(String::new, |nodes| format!(" --nodes {nodes}"));
         writeln!(out, "seed {seed} FAILED: {}", failure.violation)?;
-        writeln!(out, "{:#?}", Options::draw(seed, nodes))?;
+        let repeat_kind = match self.plan.kind {
+            Kind::Group => {
+                writeln!(out, "{:#?}", Options::draw(seed, nodes))?;
+                ""
+            }
+            Kind::Token => {
+                writeln!(out, "{:#?}", token::Options::draw(seed))?;
+                " --token"
+            }
+        };
         if self.plan.lines > 0 {
             // The same again with the trace kept, which would slow down every run.
-            if let Err(again) = run_seed(seed, nodes, self.plan.lines) {
+            if let Err(again) = run_seed(self.plan.kind, seed, nodes, self.plan.lines) {
                 for line in &again.lines {
                     writeln!(out, "  {line}")?;
                 }
@@ -199,18 +230,47 @@ impl<W: Write> Shared<'_, W> {
         }
         writeln!(
             out,
-            "repeat: cargo xtask sim --seed {seed} --seeds 1{repeat}"
+            "repeat: cargo xtask sim{repeat_kind} --seed {seed} --seeds 1{repeat}"
         )
     }
+}
+
+/// How a seed passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// How many things happened.
+    pub events: u64,
+    /// How long it took to come to rest once all was healed.
+    pub rested: Duration,
 }
 
 /// Runs one seed; a panic counts as a failure.
 ///
 /// # Errors
 /// What did not hold.
-pub fn run_seed(seed: u64, nodes: Option<usize>, lines: usize) -> Result<Outcome, Box<Failure>> {
-    let options = Options::draw(seed, nodes);
-    catch_unwind(AssertUnwindSafe(|| random(seed, options, lines))).unwrap_or_else(|_panic| {
+pub fn run_seed(
+    kind: Kind,
+    seed: u64,
+    nodes: Option<usize>,
+    lines: usize,
+) -> Result<Passed, Box<Failure>> {
+    let run = || match kind {
+        Kind::Group => {
+            let outcome = random(seed, Options::draw(seed, nodes), lines)?;
+            Ok(Passed {
+                events: outcome.events,
+                rested: outcome.converged,
+            })
+        }
+        Kind::Token => {
+            let outcome = token::run(seed, token::Options::draw(seed), lines)?;
+            Ok(Passed {
+                events: outcome.events,
+                rested: outcome.rested,
+            })
+        }
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_panic| {
         Err(Box::new(Failure {
             violation: Violation::global("panic", "see the message above"),
             hash: 0,
@@ -226,8 +286,11 @@ mod tests {
     #[test]
     fn kept_seeds_have_reasons_and_parse() {
         assert_eq!(parse_kept("# heading"), None);
-        assert_eq!(parse_kept("17 # lost its tail"), Some((17, None)));
-        assert_eq!(parse_kept("17 4 # lost its tail"), Some((17, Some(4))));
+        let group = |nodes| Some((Kind::Group, 17, nodes));
+        assert_eq!(parse_kept("17 # lost its tail"), group(None));
+        assert_eq!(parse_kept("17 4 # lost its tail"), group(Some(4)));
+        let token = Some((Kind::Token, 17, None));
+        assert_eq!(parse_kept("token 17 # two inside"), token);
         for line in KEPT.lines().filter(|line| !line.trim().is_empty()) {
             let reason = line.split_once('#').map(|(_, reason)| reason.trim());
             assert!(

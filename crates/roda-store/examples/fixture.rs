@@ -5,7 +5,8 @@ use std::error::Error;
 use std::path::Path;
 
 use roda_proto::crypto::{self, SigningKey};
-use roda_proto::log::BatchBuilder;
+use roda_proto::log::{BatchBuilder, Hold};
+use roda_proto::token::{Fence, Frontier, LockName};
 use roda_proto::{
     AuthorId, EntryKind, EpochRecord, GroupId, Hash, Hlc, Identity, Incarnation, NodeId, Record,
     Seq, Topic, WallTime,
@@ -33,9 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Two authors: one begins with a control entry, both write three messages in two batches.
+/// Two authors: one begins with a control entry, both write three messages in two batches, and a last
+/// one under a lock.
 fn records() -> Result<Vec<Record>, Box<dyn Error>> {
-    let room = Topic::new("room")?;
+    let (room, hall) = (Topic::new("room")?, Topic::new("side")?);
     let mut records = vec![
         Record::Epoch(EpochRecord {
             tag: crypto::epoch_tag(&[3; 32]),
@@ -46,7 +48,6 @@ fn records() -> Result<Vec<Record>, Box<dyn Error>> {
         Record::Clock(Hlc(50)),
     ];
     for (author, opening) in [(1, EntryKind::Control), (2, EntryKind::Message)] {
-        let hall = Topic::new("side")?;
         let opening_topic = (opening == EntryKind::Message).then_some(&hall);
         let key = SigningKey::from_seed(&[author; 32]);
         let clock = |seq: u64| Hlc(seq * 10 + u64::from(author) - 1);
@@ -57,6 +58,13 @@ fn records() -> Result<Vec<Record>, Box<dyn Error>> {
         let mut builder = BatchBuilder::new(Seq(3));
         builder.push(clock(3), EntryKind::Message, Some(&room), b"message 3");
         builder.push(clock(4), EntryKind::Message, Some(&room), b"message 4");
+        let hold = Hold::new(
+            LockName::new("db")?,
+            Fence(author.into()),
+            Frontier::default(),
+        );
+        let fenced = hold.entry_body(b"fenced");
+        builder.push(clock(5), EntryKind::Fenced, Some(&hall), &fenced);
         let second = builder.seal(&key, Incarnation([author; 8]), first.hash, &[]);
         records.extend([first, second].map(|batch| Record::Batch(batch.into())));
     }

@@ -34,7 +34,7 @@ impl Store {
 }
 
 /// What one transaction changes in rows that several of its batches share, written once at its end.
-struct Appending<'t> {
+pub(crate) struct Appending<'t> {
     transaction: &'t Connection,
     authors: BTreeMap<AuthorId, Author>,
     topics: BTreeMap<String, Topic>,
@@ -45,14 +45,14 @@ struct Author {
     head: Head,
 }
 
-struct Topic {
-    number: i64,
+pub(crate) struct Topic {
+    pub(crate) number: i64,
     entries_added: i64,
     hlc_last: Hlc,
 }
 
 impl<'t> Appending<'t> {
-    const fn new(transaction: &'t Connection) -> Self {
+    pub(crate) const fn new(transaction: &'t Connection) -> Self {
         Self {
             transaction,
             authors: BTreeMap::new(),
@@ -80,7 +80,7 @@ impl<'t> Appending<'t> {
     }
 
     /// Writes heads and topic counts.
-    fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         let mut update = self.statement(
             "UPDATE author SET head_seq = ?2, head_hash = ?3, head_hlc = ?4 WHERE number = ?1",
         )?;
@@ -124,10 +124,15 @@ impl<'t> Appending<'t> {
             batch.hash.0,
             batch.bytes(),
         ])?;
+        self.index(author, number, batch)
+    }
+
+    /// Puts a batch's messages into the indexes.
+    pub(crate) fn index(&mut self, author: i64, number: i64, batch: &Batch) -> Result<()> {
         for piece in pieces(batch) {
             self.piece(author, number, &piece)?;
         }
-        Ok(())
+        self.add_holds(author, batch)
     }
 
     fn piece(&mut self, author: i64, batch: i64, piece: &Piece<'_>) -> Result<()> {
@@ -195,19 +200,25 @@ impl<'t> Appending<'t> {
         let number: i64 = self
             .statement("SELECT number FROM batch WHERE author = ?1 AND first = ?2")?
             .query_row((author, seq_to_sql(batch.first)), |row| row.get(0))?;
-        for piece in pieces(batch) {
+        self.remove_pieces(number, &pieces(batch))?;
+        self.remove_holds(author, batch)?;
+        self.run("DELETE FROM batch WHERE number = ?1", [number])
+    }
+
+    pub(crate) fn remove_pieces(&mut self, batch: i64, pieces: &[Piece<'_>]) -> Result<()> {
+        for piece in pieces {
             let topic = self.topic(piece.topic)?.number;
             self.run(
                 "DELETE FROM piece WHERE topic = ?1 AND hlc_first = ?2 AND batch = ?3",
-                (topic, clock_to_sql(piece.hlc_first), number),
+                (topic, clock_to_sql(piece.hlc_first), batch),
             )?;
         }
-        self.run("DELETE FROM batch WHERE number = ?1", [number])
+        Ok(())
     }
 
     /// Counts a topic anew after a deletion. Its row stays, so that a number never changes its
     /// meaning.
-    fn recount(&mut self, name: &str) -> Result<()> {
+    pub(crate) fn recount(&mut self, name: &str) -> Result<()> {
         let Some(topic) = self.known_topic(name)?.map(|topic| topic.number) else {
             return Ok(());
         };
@@ -277,7 +288,7 @@ impl<'t> Appending<'t> {
         Ok(self.authors.get_mut(id))
     }
 
-    fn topic(&mut self, name: &str) -> Result<&mut Topic> {
+    pub(crate) fn topic(&mut self, name: &str) -> Result<&mut Topic> {
         if self.known_topic(name)?.is_none() {
             let number = self
                 .statement("INSERT INTO topic (name, entries, hlc_last) VALUES (?1, 0, ?2)")?
@@ -303,7 +314,7 @@ impl<'t> Appending<'t> {
         Ok(self.topics.get_mut(name))
     }
 
-    fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+    pub(crate) fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<()> {
         self.statement(sql)?.execute(params)?;
         Ok(())
     }

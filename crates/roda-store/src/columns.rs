@@ -1,5 +1,6 @@
 //! How numbers of the protocol stand in SQLite's signed 64-bit columns.
 
+use roda_proto::token::Fence;
 use roda_proto::{Hlc, Seq};
 
 const TOP_BIT: u64 = 1 << 63;
@@ -11,6 +12,15 @@ pub(crate) const fn clock_to_sql(hlc: Hlc) -> i64 {
 
 pub(crate) const fn clock_from_sql(column: i64) -> Hlc {
     Hlc(column.cast_unsigned() ^ TOP_BIT)
+}
+
+/// Like a clock, and for the same reason.
+pub(crate) const fn fence_to_sql(fence: Fence) -> i64 {
+    clock_to_sql(Hlc(fence.0))
+}
+
+pub(crate) const fn fence_from_sql(column: i64) -> Fence {
+    Fence(clock_from_sql(column).0)
 }
 
 /// Saturates: a log that starts at 1 and has no gaps never gets that far, a question may.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use roda_proto::log::{Hold, Said};
 use roda_proto::{AuthorId, Batch, Hlc, NodeId, Seq, Topic};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
 use crate::piece::{SPAN_MAX, messages};
-use crate::{Reader, Result, StoreError, newest};
+use crate::{FenceMark, FencedEntry, Reader, Result, StoreError, hold, newest};
 
 /// The beginning of a query for rows of the index by topic.
 macro_rules! select_piece {
@@ -53,6 +54,8 @@ pub struct StoredEntry {
     pub hlc: Hlc,
     /// Content.
     pub body: Vec<u8>,
+    /// The lock under which it was written, if it was.
+    pub fence: Option<FenceMark>,
 }
 
 impl StoredEntry {
@@ -60,6 +63,16 @@ impl StoredEntry {
     #[must_use]
     pub const fn place(&self) -> (Hlc, AuthorId, Seq) {
         (self.hlc, self.author, self.seq)
+    }
+
+    pub(crate) fn fenced(&self) -> Option<FencedEntry<'_>> {
+        let FenceMark { lock, fence, .. } = self.fence.as_ref()?;
+        Some(FencedEntry {
+            lock,
+            fence: *fence,
+            author: &self.author,
+            seq: self.seq,
+        })
     }
 }
 
@@ -168,15 +181,22 @@ impl History {
     /// [`StoreError::Damaged`] names the row that fails.
     pub fn next_page(&mut self, reader: &Reader) -> Result<Vec<StoredEntry>> {
         let transaction = reader.begin()?;
+        let mut page = self.read_page(&transaction)?;
+        // Only now: whether an entry is late may have changed since its batch was read.
+        hold::mark(&transaction, self.scan.topic, &mut page)?;
+        Ok(page)
+    }
+
+    fn read_page(&mut self, connection: &Connection) -> Result<Vec<StoredEntry>> {
         let mut page = Vec::new();
         let mut room = HISTORY_LEN_MAX;
         loop {
-            self.open_due(&transaction)?;
+            self.open_due(connection)?;
             let Some((_, open)) = self.open.pop_first() else {
                 return Ok(page);
             };
             let mut messages = match open {
-                Open::Row(row) => self.scan.load(&transaction, &row)?.into(),
+                Open::Row(row) => self.scan.load(connection, &row)?.into(),
                 Open::Messages(messages) => messages,
             };
             let limit = self.next_elsewhere();
@@ -268,13 +288,12 @@ impl Scan {
             return Ok(Vec::new());
         };
         let mut in_piece = messages(&batch)
-            .filter(|(topic, entry)| *topic == self.name.as_str() && entry.hlc >= row.hlc_first)
-            .take_while(|(_, entry)| entry.hlc <= row.hlc_last)
-            .map(|(_, entry)| entry)
+            .filter(|(entry, said)| said.topic == self.name.as_str() && entry.hlc >= row.hlc_first)
+            .take_while(|(entry, _)| entry.hlc <= row.hlc_last)
             .peekable();
         if in_piece
             .peek()
-            .map(|entry| (entry.hlc, batch.author, entry.seq))
+            .map(|(entry, _)| (entry.hlc, batch.author, entry.seq))
             != Some(row.place())
         {
             return Err(StoreError::Damaged(format!(
@@ -283,7 +302,7 @@ impl Scan {
             )));
         }
         Ok(in_piece
-            .map(|entry| stored(&batch, &entry))
+            .map(|(entry, said)| stored(&batch, &entry, said))
             .filter(|entry| entry.place() > self.after && entry.place() <= self.until)
             .collect())
     }
@@ -308,13 +327,19 @@ impl PieceRow {
     }
 }
 
-fn stored(batch: &Batch, entry: &roda_proto::Entry<'_>) -> StoredEntry {
+fn stored(batch: &Batch, entry: &roda_proto::Entry<'_>, said: Said<'_>) -> StoredEntry {
+    let mark = |hold: Hold| FenceMark {
+        lock: hold.lock,
+        fence: hold.fence,
+        late: false,
+    };
     StoredEntry {
         author: batch.author,
         node: batch.node,
         seq: entry.seq,
         hlc: entry.hlc,
-        body: entry.body.to_vec(),
+        body: said.body.to_vec(),
+        fence: said.hold.map(mark),
     }
 }
 

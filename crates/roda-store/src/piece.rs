@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use roda_proto::{Batch, Entry, EntryKind, Hlc, Seq};
+use roda_proto::log::Said;
+use roda_proto::{Batch, Entry, Hlc, Seq};
 
 /// No piece is longer than this on the clock: one second. Batches hardly ever are, so nearly all
 /// have one piece per topic.
@@ -20,19 +21,23 @@ pub(crate) struct Piece<'a> {
     pub(crate) count: u32,
 }
 
-/// The messages among the entries of a batch, with their topics.
-pub(crate) fn messages(batch: &Batch) -> impl Iterator<Item = (&str, Entry<'_>)> {
-    batch.entries().filter_map(|entry| match entry.kind {
-        EntryKind::Message => entry.topic.map(|topic| (topic, entry)),
-        EntryKind::Control | EntryKind::Unknown(_) => None,
-    })
+/// The messages among the entries of a batch.
+pub(crate) fn messages(batch: &Batch) -> impl Iterator<Item = (Entry<'_>, Said<'_>)> {
+    batch
+        .entries()
+        .filter_map(|entry| entry.said().map(|said| (entry, said)))
 }
 
 /// All pieces of a batch, in order of their first messages.
 pub(crate) fn pieces(batch: &Batch) -> Vec<Piece<'_>> {
+    pieces_of(batch, |_| true)
+}
+
+/// The pieces that a batch would have if only some of its entries were messages.
+pub(crate) fn pieces_of(batch: &Batch, is_message: impl Fn(&Entry<'_>) -> bool) -> Vec<Piece<'_>> {
     let mut pieces: Vec<Piece<'_>> = Vec::new();
     let mut newest_of: BTreeMap<&str, usize> = BTreeMap::new();
-    for (topic, entry) in messages(batch) {
+    for (entry, Said { topic, .. }) in messages(batch).filter(|(entry, _)| is_message(entry)) {
         if let Some(newest) = newest_of.get(topic) {
             let piece = &mut pieces[*newest];
             if entry.hlc.0 - piece.hlc_first.0 <= SPAN_MAX {
@@ -57,7 +62,7 @@ pub(crate) fn pieces(batch: &Batch) -> Vec<Piece<'_>> {
 mod tests {
     use roda_proto::crypto::SigningKey;
     use roda_proto::log::BatchBuilder;
-    use roda_proto::{Hash, Incarnation, Topic};
+    use roda_proto::{EntryKind, Hash, Incarnation, Topic};
 
     use super::*;
 

@@ -2,28 +2,49 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::Result;
+use crate::{Result, reindex};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Marks the file as Roda's: "Roda" in ASCII.
 pub(crate) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Roda");
 
 /// Migration `n` leads from version `n` to `n + 1`. A released one is never edited.
-pub(crate) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
-    [include_str!("migrations/0001_log.sql")];
+pub(crate) const MIGRATIONS: [Migration; SCHEMA_VERSION as usize] = [
+    Migration::sql(include_str!("migrations/0001_log.sql")),
+    Migration {
+        sql: include_str!("migrations/0002_hold.sql"),
+        then: Some(reindex::fenced),
+    },
+];
+
+/// One step.
+pub(crate) struct Migration {
+    sql: &'static str,
+    /// What SQL alone cannot do.
+    then: Option<fn(&Connection) -> Result<()>>,
+}
+
+impl Migration {
+    pub(crate) const fn sql(sql: &'static str) -> Self {
+        Self { sql, then: None }
+    }
+}
 
 pub(crate) fn version(connection: &Connection) -> Result<u32> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 
 /// Runs what is missing. Each step is on disk as a whole, with its version, or not at all.
-pub(crate) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+pub(crate) fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> {
     let found = version(connection)?;
-    for (next, sql) in (1_u32..).zip(migrations).skip(found as usize) {
+    for (next, migration) in (1_u32..).zip(migrations).skip(found as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
+        transaction.execute_batch(migration.sql)?;
+        if let Some(then) = migration.then {
+            then(&transaction)?;
+        }
         transaction.pragma_update(None, "user_version", next)?;
         transaction.commit()?;
         tracing::debug!(version = next, "database migrated");
@@ -41,7 +62,8 @@ mod tests {
         let steps = [
             "CREATE TABLE a (x INTEGER)",
             "CREATE TABLE b (x INTEGER); CREATE TABLE a (x INTEGER)",
-        ];
+        ]
+        .map(Migration::sql);
         assert!(migrate(&mut connection, &steps).is_err());
         assert_eq!(version(&connection).unwrap(), 1);
         let tables = "SELECT group_concat(name) FROM sqlite_schema";
@@ -52,11 +74,16 @@ mod tests {
     #[test]
     fn only_the_missing_migrations_run() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, &["CREATE TABLE a (x INTEGER)"]).unwrap();
+        migrate(
+            &mut connection,
+            &[Migration::sql("CREATE TABLE a (x INTEGER)")],
+        )
+        .unwrap();
         let steps = [
             "CREATE TABLE a (x INTEGER)",
             "ALTER TABLE a ADD COLUMN y INTEGER",
-        ];
+        ]
+        .map(Migration::sql);
         migrate(&mut connection, &steps).unwrap();
         assert_eq!(version(&connection).unwrap(), 2);
         connection

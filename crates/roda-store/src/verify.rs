@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
 use crate::piece::{Piece, pieces};
-use crate::{Reader, Result};
+use crate::{Reader, Result, hold};
 
 /// Most faults that a report lists; the last line then says that there are more.
 pub const FAULTS_MAX: usize = 1000;
@@ -53,6 +53,7 @@ impl Reader {
             report: VerifyReport::default(),
             topics: BTreeMap::new(),
             pieces: 0,
+            holds: 0,
         };
         check.structure();
         check.snapshot();
@@ -77,6 +78,8 @@ struct Check<'c> {
     topics: BTreeMap<String, (u64, Hlc)>,
     /// Pieces that the batches found should have.
     pieces: u64,
+    /// Rows that they should have in the index of holds.
+    holds: u64,
 }
 
 struct Author {
@@ -184,8 +187,25 @@ impl Check<'_> {
             *last = piece.hlc_last.max(*last);
             self.pieces += 1;
         }
+        self.holds(author.number, &name, batch);
         self.report.batches += 1;
         self.report.entries += batch.count();
+    }
+
+    /// The index names the first entry of each hold, here or in an earlier batch.
+    fn holds(&mut self, author: i64, name: &str, batch: &Batch) {
+        for first in hold::firsts(batch) {
+            match hold::indexed(self.connection, author, &first) {
+                Ok(Some((seq, _))) if seq < first.seq => {}
+                Ok(Some((seq, seen))) if seq == first.seq && seen == first.hold.seen => {
+                    self.holds += 1;
+                }
+                Ok(_) => self
+                    .report
+                    .fault(format_args!("{name}: it is not indexed by lock")),
+                Err(error) => self.report.fault(error),
+            }
+        }
     }
 
     fn is_indexed(&self, author: i64, batch: i64, piece: &Piece<'_>) -> Result<bool> {
@@ -210,6 +230,10 @@ impl Check<'_> {
         let counted = self.count("SELECT count(*) FROM piece");
         if counted != Some(self.pieces) {
             self.report.fault("the index by topic has rows of no batch");
+        }
+        let counted = self.count("SELECT count(*) FROM hold");
+        if counted != Some(self.holds) {
+            self.report.fault("the index by lock has rows of no batch");
         }
         let counted = self.count("SELECT count(*) FROM batch");
         if counted != Some(self.report.batches) {

@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use roda_proto::token::Frontier;
 use roda_proto::{
-    Command, CommandId, Config, Deadline, Destination, Engine, Event, Hlc, Incarnation, Input,
-    NodeId, Now, Output, Seed, Snapshot, Timestamp, Via, WallTime,
+    AuthorId, Batch, Command, CommandId, Config, Deadline, Destination, Engine, Event, Hlc,
+    Incarnation, Input, NodeId, Now, Output, Seed, Seq, Snapshot, Timestamp, Via, WallTime,
 };
 use roda_store::{Contact, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
+use crate::link::Contacts;
 use crate::net::{Net, REFRESH_INTERVAL, REJOIN_INTERVAL, RecvBatch};
 use crate::random;
 use crate::stream::{Fetched, StreamError, TlsIdentity};
@@ -23,14 +25,19 @@ use crate::view::View;
 use crate::writer::{Writer, Written};
 
 mod catch_up;
+mod reached;
 mod status;
 
 pub(crate) use catch_up::FETCHED_MAX;
+use reached::Reached;
 
 /// Bytes that may wait for the disk before nothing more is read from the network.
 const BACKLOG_MAX: usize = 32 << 20;
 /// Contacts kept for the next start.
 const CONTACTS_MAX: usize = 256;
+
+/// How often the handles are shown who is heard.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Work on the store.
 pub(crate) type StoreJob =
@@ -45,6 +52,8 @@ pub(crate) enum Request {
         StoreJob,
         oneshot::Sender<std::result::Result<(), StoreError>>,
     ),
+    /// Wait until this node durably has these entries.
+    Reached(Frontier, oneshot::Sender<Result<()>>),
     /// For `roda status`.
     Status(oneshot::Sender<Status>),
     /// Stop cleanly.
@@ -53,9 +62,12 @@ pub(crate) enum Request {
 
 /// What the driver shares with the handles.
 pub(crate) struct Published {
-    pub(crate) delivered: broadcast::Sender<Arc<roda_proto::Batch>>,
+    pub(crate) delivered: broadcast::Sender<Arc<Batch>>,
     pub(crate) stable: watch::Sender<Hlc>,
+    /// This node's author and its last durable entry.
+    pub(crate) head: watch::Sender<(AuthorId, Seq)>,
     pub(crate) view: watch::Sender<View>,
+    pub(crate) contacts: watch::Sender<Contacts>,
 }
 
 /// Everything that a start needs.
@@ -100,6 +112,7 @@ pub(crate) struct Driver {
     /// Why the store does not take anything now.
     failure: Option<Error>,
     answers: BTreeMap<CommandId, Answer>,
+    reached: Reached,
     next_command: u64,
     /// The database is being told that this is another life; requests wait.
     is_reincarnating: bool,
@@ -130,6 +143,7 @@ impl Driver {
         let started = now_instant();
         let seed = Seed(random::bytes()?);
         let engine = Engine::new(config.clone(), seed, parts.snapshot, now_since(started));
+        parts.published.head.send_replace(engine.head());
         Ok(Self {
             engine,
             config,
@@ -143,6 +157,7 @@ impl Driver {
             catch_up: parts.admission,
             failure: None,
             answers: BTreeMap::new(),
+            reached: Reached::default(),
             next_command: 0,
             is_reincarnating: false,
             outgoing: Vec::new(),
@@ -170,6 +185,8 @@ impl Driver {
         let mut batch = RecvBatch::new();
         let mut refresh = tokio::time::interval(REFRESH_INTERVAL);
         let mut rejoin = tokio::time::interval(REJOIN_INTERVAL);
+        let mut presence = tokio::time::interval(PRESENCE_INTERVAL);
+        presence.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.input(Input::Timeout);
         while !self.is_stopping {
             self.flush().await;
@@ -192,6 +209,8 @@ impl Driver {
                 () = sleep_until(wakes_at) => self.input(Input::Timeout),
                 _ = refresh.tick() => self.refresh(),
                 _ = rejoin.tick() => self.net.rejoin(),
+                // Who is heard changes without an event.
+                _ = presence.tick() => self.members_changed = true,
             }
             if self.net.wants_refresh() {
                 self.refresh();
@@ -309,6 +328,8 @@ impl Driver {
                 last,
                 hlc,
             } => {
+                // Whoever gets the receipt may ask for the head at once.
+                self.publish_head();
                 self.answer(
                     command,
                     Ok(Receipt {
@@ -320,14 +341,15 @@ impl Driver {
                 );
             }
             Event::Failed { command, error } => self.answer(command, Err(error.into())),
-            Event::Delivered(batch) => {
-                // Nobody may be listening.
-                let _none = self.published.delivered.send(batch);
-            }
+            Event::Delivered(batch) => self.on_delivered(batch),
             Event::Stable(hlc) => {
                 self.published.stable.send_replace(hlc);
             }
-            Event::MembersChanged | Event::EpochChanged(_) => self.members_changed = true,
+            Event::MembersChanged => {
+                self.members_changed = true;
+                self.look_again();
+            }
+            Event::EpochChanged(_) => self.members_changed = true,
             Event::Contact {
                 node,
                 address,
@@ -336,6 +358,7 @@ impl Driver {
             Event::CatchUp { peer, address } => self.start_catch_up(peer, address),
             Event::Voided { author, above } => {
                 tracing::warn!(%author, %above, "entries of a removed member were taken back");
+                self.look_again();
             }
             Event::Forked(author) => {
                 let problem = format!(
@@ -343,6 +366,7 @@ impl Driver {
                 );
                 tracing::error!("{problem}");
                 self.problems.insert(format!("fork {author}"), problem);
+                self.look_again();
             }
             Event::Amnesia => self.reincarnate(),
             Event::ClockAhead { node, by } => {
@@ -357,6 +381,35 @@ impl Driver {
             }
             _newer => {}
         }
+    }
+
+    fn on_delivered(&mut self, batch: Arc<Batch>) {
+        if batch.author == self.engine.author() {
+            self.publish_head();
+        }
+        let engine = &self.engine;
+        self.reached
+            .on_durable(batch.author, batch.last, |author, seq| {
+                engine.is_settled(author, seq)
+            });
+        // Nobody may be listening.
+        let _none = self.published.delivered.send(batch);
+    }
+
+    fn publish_head(&self) {
+        let head = self.engine.head();
+        self.published.head.send_if_modified(|shown| {
+            let is_new = *shown != head;
+            *shown = head;
+            is_new
+        });
+    }
+
+    /// Some of what others wait for may never come now.
+    fn look_again(&mut self) {
+        let engine = &self.engine;
+        self.reached
+            .look_again(|author, seq| engine.is_settled(author, seq));
     }
 
     /// Without room in the engine, or while it starts anew, requests wait in their bounded channel.
@@ -384,6 +437,12 @@ impl Driver {
                 let _gone = answer.send(job(store));
                 Ok(())
             }),
+            Request::Reached(frontier, answer) => {
+                let engine = &self.engine;
+                self.reached.wait(frontier, answer, |author, seq| {
+                    engine.is_settled(author, seq)
+                });
+            }
             Request::Status(answer) => {
                 self.publish_view();
                 let _gone = answer.send(self.status());
@@ -408,6 +467,9 @@ impl Driver {
             heard: wall,
         };
         self.contacts.insert(node, contact);
+        self.published.contacts.send_modify(|contacts| {
+            contacts.insert(node, stream);
+        });
         while self.contacts.len() > CONTACTS_MAX {
             let oldest = self
                 .contacts
@@ -470,6 +532,8 @@ impl Driver {
         }
         self.failure = None;
         self.problems.remove("store");
+        self.publish_head();
+        self.look_again();
         if let Some(catch_up) = self.catch_up.take() {
             catch_up.task.abort();
         }

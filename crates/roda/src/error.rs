@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use roda_proto::log::BODY_LEN_MAX;
 use roda_proto::stream::Refusal;
-use roda_proto::token::{LockName, LockRefusal, Quorum};
+use roda_proto::token::{Fence, LockName, LockRefusal, Quorum};
 use roda_proto::{CommandError, Topic};
 use roda_store::StoreError;
 
@@ -112,6 +112,14 @@ pub enum Error {
     /// The lock was lost before the holder could begin.
     #[error("the lock was lost")]
     LockLost,
+    /// Somebody got the lock later and wrote to the topic already; nothing was appended.
+    #[error("fence {fence} is old: {newest} has written to the topic")]
+    OldFence {
+        /// The fence that was to be used.
+        fence: Fence,
+        /// The largest one of that lock that wrote to the topic.
+        newest: Fence,
+    },
     /// Anything else that the database reports.
     #[error("store: {0}")]
     Store(String),

@@ -5,10 +5,12 @@
 //! catches up. A member that appended knows that its entry survives power loss.
 #![warn(missing_docs)]
 
+mod boottime;
 mod consensus;
 mod driver;
 mod error;
 mod home;
+mod link;
 mod lock;
 mod mirror;
 mod net;
@@ -29,12 +31,14 @@ pub use roda_proto::group::{Carrier, InviteTokenError};
 pub use roda_proto::log::{BODY_LEN_MAX, TopicError};
 pub use roda_proto::stream::Refusal;
 pub use roda_proto::token::{
-    Fence, HoldState, HolderStatus, LockName, LockNameError, LockRefusal, LockStatus, LostReason,
-    Permits, Priority, Quorum, RequestId, Timings, WaiterStatus,
+    Fence, Frontier, HoldState, HolderStatus, LOCKS_PER_REQUEST_MAX, LockName, LockNameError,
+    LockRefusal, LockStatus, LostReason, Permits, Priority, Quorum, RequestId, Timings,
+    WaiterStatus,
 };
 pub use roda_proto::{
     AuthorId, EntryKind, GroupId, Hash, Hlc, InviteToken, MemberInfo, NodeId, Presence, Seq, Topic,
 };
+pub use roda_store::FenceMark;
 pub use topic::{History, Lagged, Subscription, TopicHandle};
 pub use types::{
     HistoryQuery, InterfaceStatus, Message, MirrorInfo, Options, Receipt, Status, TopicInfo,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roda_proto::group::InviteToken;
-use roda_proto::{Batch, Command, MemberInfo, NodeId, Topic, WallTime};
+use roda_proto::token::Frontier;
+use roda_proto::{AuthorId, Batch, Command, MemberInfo, NodeId, Seq, Topic, WallTime};
 use roda_store::{Reader, Store};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::driver::{Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{hints, put_aside, report};
+use crate::lock::LockService;
 use crate::mirror::Mirrors;
 use crate::random;
 use crate::topic::{TopicHandle, blocking};
@@ -40,8 +42,10 @@ pub(crate) struct Shared {
     node: NodeId,
     requests: mpsc::Sender<Request>,
     view: watch::Receiver<View>,
+    head: watch::Receiver<(AuthorId, Seq)>,
     stopped: watch::Receiver<bool>,
     mirrors: Arc<Mirrors>,
+    pub(crate) locks: Arc<LockService>,
 }
 
 impl Node {
@@ -99,7 +103,7 @@ impl Node {
         Ok(known.into_iter().map(info).collect())
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> std::result::Result<T, roda_store::StoreError> + Send + 'static,
     ) -> Result<T> {
@@ -109,6 +113,25 @@ impl Node {
             done.map_err(|error| Error::store(&home, error))
         })
         .await
+    }
+
+    /// The log that this node writes, and the last entry in it that survives power loss. Never behind a
+    /// [`Receipt`] that was returned.
+    #[must_use]
+    pub fn head(&self) -> (AuthorId, Seq) {
+        *self.shared.head.borrow()
+    }
+
+    /// Returns once this node durably has every entry that the frontier names, and so all that those
+    /// who wrote them had seen. Entries that can never come, because a removal took them back or their
+    /// author signed two logs, are not waited for. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::LockRefused`] if too many wait already, [`Error::Stopped`].
+    pub async fn reached(&self, frontier: Frontier) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Reached(frontier, answer)).await?;
+        answered.await.map_err(|_stopped| Error::Stopped)?
     }
 
     /// Members, this node first.

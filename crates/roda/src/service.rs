@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::driver::Request;
 use crate::error::Error;
-use crate::stream::{Handler, Listener, Page, serve};
+use crate::link::Links;
+use crate::lock::Switchboard;
+use crate::stream::{Handler, Listener, Page, Stream, StreamError, serve};
 use crate::view::View;
 
 /// Answers streams until the node stops.
@@ -40,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) view: watch::Receiver<View>,
     /// Weak: a stream under way does not keep the node alive.
     pub(crate) requests: mpsc::WeakSender<Request>,
+    pub(crate) links: Links,
+    pub(crate) switchboard: Arc<Switchboard>,
 }
 
 /// Where a reader of batches stands: what the asker has once it took the pages so far.
@@ -95,6 +99,15 @@ impl Handler for Service {
         } else {
             Err(Refusal::NotMember)
         }
+    }
+
+    fn link_allowed(&self, peer: NodeId) -> Result<(), Refusal> {
+        self.links.allows(peer)
+    }
+
+    async fn link(&self, stream: Stream) -> Result<(), StreamError> {
+        let switchboard = Arc::clone(&self.switchboard);
+        self.links.listen(stream, switchboard).await
     }
 
     async fn keys_except(&self, known: &[EpochTag]) -> Result<Vec<EpochKey>, Refusal> {

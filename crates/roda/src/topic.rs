@@ -1,14 +1,15 @@
 //! A topic: append, subscribe, read back.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use roda_proto::log::BODY_LEN_MAX;
-use roda_proto::{Batch, Command, EntryKind, Topic};
-use roda_store::Reader;
+use roda_proto::log::{BODY_LEN_MAX, Hold};
+use roda_proto::token::{Fence, Frontier, LockName};
+use roda_proto::{Batch, Command, Topic};
+use roda_store::{FenceMark, FencedEntry, Reader, StoreError};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -53,11 +54,57 @@ impl TopicHandle {
             .await
     }
 
+    /// Appends several in order, written under a lock; returns when all survive power loss here.
+    ///
+    /// `fence` is that of the hold, and `seen` the lock's frontier with which it began. A holder that has
+    /// lost the lock without knowing it may still get here: nothing is appended if this node knows that a
+    /// later holder wrote to the topic. Otherwise such messages are appended, and everyone sees them
+    /// marked as late ([`FenceMark::late`]) once a later holder that had not seen them has written.
+    ///
+    /// Dropped, any number of them, from the first on, may be appended.
+    ///
+    /// # Errors
+    /// [`Error::OldFence`]; else as [`Self::append`]. The limit of a message holds for what is stored,
+    /// which is the text with lock, fence and frontier.
+    pub async fn append_fenced(
+        &self,
+        lock: LockName,
+        fence: Fence,
+        seen: Frontier,
+        bodies: Vec<Vec<u8>>,
+    ) -> Result<Receipt> {
+        let hold = Hold::new(lock, fence, seen);
+        if let Some(longest) = bodies.iter().max_by_key(|body| body.len()) {
+            let len = hold.entry_body(longest).len();
+            if len > BODY_LEN_MAX {
+                return Err(Error::TooLong(len));
+            }
+        }
+        let (topic, lock) = (self.topic.clone(), hold.lock.clone());
+        let newest = self
+            .node
+            .read(move |reader| reader.newest_fence(&topic, &lock));
+        match newest.await? {
+            Some(newest) if newest > fence => Err(Error::OldFence { fence, newest }),
+            Some(_) | None => {
+                let topic = self.topic.clone();
+                self.node
+                    .command(Command::AppendFenced {
+                        topic,
+                        hold,
+                        bodies,
+                    })
+                    .await
+            }
+        }
+    }
+
     /// Messages delivered from now on, own ones included, in causal order.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         Subscription {
             topic: self.topic.clone(),
+            database: self.node.shared.database.clone(),
             batches: self
                 .node
                 .shared
@@ -164,6 +211,7 @@ pub(crate) fn message(entry: roda_store::StoredEntry, topic: &Topic) -> Message 
         hlc: entry.hlc,
         topic: topic.clone(),
         body: entry.body,
+        fence: entry.fence,
     }
 }
 
@@ -173,11 +221,14 @@ pub(crate) fn message(entry: roda_store::StoredEntry, topic: &Topic) -> Message 
 pub struct Lagged;
 
 type Receiver = broadcast::Receiver<Arc<Batch>>;
-type Received = (std::result::Result<Arc<Batch>, RecvError>, Receiver);
+type Received = (std::result::Result<Vec<Message>, RecvError>, Receiver);
 
 /// A stream of messages, also as [`futures_core::Stream`]. It ends when the node stops.
+///
+/// Whether a message is late ([`FenceMark::late`]) is told as it was known at its delivery.
 pub struct Subscription {
     topic: Topic,
+    database: PathBuf,
     batches: Option<Receiver>,
     ready: std::vec::IntoIter<Message>,
     waiting: Option<Pin<Box<dyn Future<Output = Received> + Send>>>,
@@ -212,8 +263,9 @@ impl Subscription {
             }
             let mut waiting = match (self.waiting.take(), self.batches.take()) {
                 (Some(waiting), _) => waiting,
-                (None, Some(mut receiver)) => {
-                    Box::pin(async move { (receiver.recv().await, receiver) })
+                (None, Some(receiver)) => {
+                    let (topic, database) = (self.topic.clone(), self.database.clone());
+                    Box::pin(receive(receiver, topic, database))
                 }
                 (None, None) => return Poll::Ready(None),
             };
@@ -222,9 +274,9 @@ impl Subscription {
                     self.waiting = Some(waiting);
                     return Poll::Pending;
                 }
-                Poll::Ready((Ok(batch), receiver)) => {
+                Poll::Ready((Ok(messages), receiver)) => {
                     self.batches = Some(receiver);
-                    self.ready = messages_of(&batch, &self.topic).into_iter();
+                    self.ready = messages.into_iter();
                 }
                 Poll::Ready((Err(RecvError::Lagged(_)), receiver)) => {
                     self.batches = Some(receiver);
@@ -244,21 +296,80 @@ impl futures_core::Stream for Subscription {
     }
 }
 
+/// The messages of the next batch. If it cannot be told whether they are late, the subscriber has to
+/// look into the history, as after falling behind.
+async fn receive(mut receiver: Receiver, topic: Topic, database: PathBuf) -> Received {
+    let received = match receiver.recv().await {
+        Ok(batch) => marked(messages_of(&batch, &topic), topic, database).await,
+        Err(error) => Err(error),
+    };
+    (received, receiver)
+}
+
 fn messages_of(batch: &Batch, topic: &Topic) -> Vec<Message> {
     if !batch.topics().any(|name| name == topic.as_str()) {
         return Vec::new();
     }
-    let entries = batch
-        .entries()
-        .filter(|entry| entry.kind == EntryKind::Message);
-    let ours = entries.filter(|entry| entry.topic == Some(topic.as_str()));
-    let message = |entry: roda_proto::Entry<'_>| Message {
-        author: batch.author,
-        node: batch.node,
-        seq: entry.seq,
-        hlc: entry.hlc,
-        topic: topic.clone(),
-        body: entry.body.to_vec(),
+    let mark = |hold: Hold| FenceMark {
+        lock: hold.lock,
+        fence: hold.fence,
+        late: false,
     };
-    ours.map(message).collect()
+    let said = batch.entries().filter_map(|entry| {
+        let said = entry.said().filter(|said| said.topic == topic.as_str())?;
+        Some(Message {
+            author: batch.author,
+            node: batch.node,
+            seq: entry.seq,
+            hlc: entry.hlc,
+            topic: topic.clone(),
+            body: said.body.to_vec(),
+            fence: said.hold.map(mark),
+        })
+    });
+    said.collect()
+}
+
+/// Marks late messages. Only those that are fenced cost a look into the database.
+async fn marked(
+    mut messages: Vec<Message>,
+    topic: Topic,
+    database: PathBuf,
+) -> std::result::Result<Vec<Message>, RecvError> {
+    if messages.iter().all(|message| message.fence.is_none()) {
+        return Ok(messages);
+    }
+    let marking = tokio::task::spawn_blocking(move || {
+        mark_late(&mut messages, &topic, &database).map(|()| messages)
+    });
+    match marking.await {
+        Ok(Ok(messages)) => Ok(messages),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot tell which messages are late");
+            Err(RecvError::Lagged(1))
+        }
+        Err(_cancelled) => Err(RecvError::Closed),
+    }
+}
+
+fn mark_late(
+    messages: &mut [Message],
+    topic: &Topic,
+    database: &Path,
+) -> std::result::Result<(), StoreError> {
+    let fenced = messages.iter().filter_map(|message| {
+        let FenceMark { lock, fence, .. } = message.fence.as_ref()?;
+        Some(FencedEntry {
+            lock,
+            fence: *fence,
+            author: &message.author,
+            seq: message.seq,
+        })
+    });
+    let late = Reader::open(database)?.late(topic, &fenced.collect::<Vec<_>>())?;
+    let marks = messages.iter_mut().filter_map(|said| said.fence.as_mut());
+    for (mark, late) in marks.zip(late) {
+        mark.late = late;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use roda_proto::token::Timings;
 use roda_proto::{AuthorId, Hlc, NodeId, Seq, Topic};
+use roda_store::FenceMark;
 
 /// How a node runs; the defaults suit a LAN.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,8 @@ pub struct Message {
     pub topic: Topic,
     /// Content, any bytes.
     pub body: Vec<u8>,
+    /// The lock under which it was written, if it was, and whether it came too late.
+    pub fence: Option<FenceMark>,
 }
 
 /// Where appended messages stand.

@@ -5,7 +5,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use roda::{Error, HistoryQuery, Message, Node, Options, Presence, Topic};
+use roda::{
+    AuthorId, Error, Fence, Frontier, HistoryQuery, LockName, Message, Node, Options, Presence,
+    Seq, Topic,
+};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -244,4 +247,104 @@ async fn who_left_is_gone_for_the_others_and_its_home_is_free_again() {
     assert_ne!(again.node_id(), second.node_id());
     first.shutdown().await.unwrap();
     again.shutdown().await.unwrap();
+}
+
+fn lock() -> LockName {
+    LockName::new("db").unwrap()
+}
+
+async fn say_fenced(
+    node: &Node,
+    fence: u64,
+    seen: &[(AuthorId, Seq)],
+    text: &str,
+) -> roda::Result<(AuthorId, Seq)> {
+    let (seen, bodies) = (Frontier(seen.to_vec()), vec![text.into()]);
+    let receipt = node
+        .topic(topic())
+        .append_fenced(lock(), Fence(fence), seen, bodies)
+        .await?;
+    Ok((receipt.author, receipt.last))
+}
+
+async fn until_reached(node: &Node, entry: (AuthorId, Seq)) {
+    let reached = node.reached(Frontier(vec![entry]));
+    timeout(PATIENCE, reached).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_the_lock_writes_no_more_and_what_nobody_saw_is_late_for_all() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = pair(a.path(), b.path()).await;
+    let seen = say_fenced(&first, 1, &[], "seen").await.unwrap();
+    assert_eq!(first.head(), seen);
+    until_reached(&second, seen).await;
+    let unseen = say_fenced(&first, 1, &[], "not seen").await.unwrap();
+    assert_eq!(first.head(), unseen);
+    let next = say_fenced(&second, 2, &[seen], "next").await.unwrap();
+    until_reached(&first, next).await;
+    let refused = say_fenced(&first, 1, &[], "too old").await;
+    let (fence, newest) = (Fence(1), Fence(2));
+    assert!(
+        matches!(refused, Err(Error::OldFence { fence: f, newest: n }) if (f, n) == (fence, newest)),
+        "{refused:?}"
+    );
+    until_reached(&second, first.head()).await;
+    let all = history(&first).await;
+    assert_eq!(all, history(&second).await);
+    let marks: Vec<_> = all
+        .iter()
+        .map(|said| (said.body.as_slice(), said.fence.as_ref().unwrap().late))
+        .collect();
+    let expected = [
+        (b"seen".as_slice(), false),
+        (b"not seen", true),
+        (b"next", false),
+    ];
+    assert_eq!(marks, expected);
+    first.shutdown().await.unwrap();
+    let stopped = second.clone();
+    let never =
+        tokio::spawn(async move { stopped.reached(Frontier(vec![(seen.0, Seq(999))])).await });
+    second.shutdown().await.unwrap();
+    assert!(matches!(never.await.unwrap(), Err(Error::Stopped)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_machine_brings_back_after_the_lock_went_on_is_delivered_as_late() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = pair(a.path(), b.path()).await;
+    second.shutdown().await.unwrap();
+    say_fenced(&first, 1, &[], "nobody saw this").await.unwrap();
+    first.shutdown().await.unwrap();
+    let second = Node::open(b.path(), options("bia")).await.unwrap();
+    let mut heard = second.topic(topic()).subscribe();
+    say_fenced(&second, 2, &[], "next").await.unwrap();
+    let own = heard.next().await.unwrap().unwrap();
+    assert_eq!(
+        (own.body.as_slice(), own.fence.unwrap().late),
+        (b"next".as_slice(), false)
+    );
+    let first = Node::open(a.path(), options("ana")).await.unwrap();
+    let message = timeout(PATIENCE, heard.next()).await.unwrap();
+    let message = message.unwrap().unwrap();
+    assert_eq!(message.body, b"nobody saw this");
+    assert!(message.fence.unwrap().late);
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_a_message_holds_with_its_fence() {
+    let home = tempfile::tempdir().unwrap();
+    let node = Node::create(home.path(), "circle", options("ana"))
+        .await
+        .unwrap();
+    let longest = "x".repeat(roda::BODY_LEN_MAX);
+    node.topic(topic()).append(longest.clone()).await.unwrap();
+    let refused = say_fenced(&node, 1, &[], &longest).await;
+    assert!(matches!(refused, Err(Error::TooLong(len)) if len > roda::BODY_LEN_MAX));
+    let shorter = "x".repeat(roda::BODY_LEN_MAX - 100);
+    say_fenced(&node, 1, &[], &shorter).await.unwrap();
+    node.shutdown().await.unwrap();
 }

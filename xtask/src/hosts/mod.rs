@@ -8,8 +8,11 @@ mod isolate;
 mod net;
 mod node;
 mod outsider;
+mod process;
+mod random;
 mod runner;
 mod scenarios;
+mod section;
 
 use std::env;
 use std::io::{self, Write as _};
@@ -131,6 +134,9 @@ pub(crate) fn helper(words: &[String]) -> ExitCode {
         "send" => outsider::send(words),
         "attack" => outsider::attack(words),
         "occupy" => outsider::occupy(words),
+        "section" => section::section(words),
+        "hold" => section::hold(words),
+        "linger" => section::linger(words),
         _ => Err(anyhow::anyhow!("no helper is called {program:?}")),
     };
     result.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
@@ -183,7 +189,7 @@ fn release_binary() -> PathBuf {
 fn list() -> Result<()> {
     let mut out = io::stdout().lock();
     for scenario in scenarios::ALL {
-        writeln!(out, "{:<14} {}", scenario.name, scenario.about)?;
+        writeln!(out, "{:<16} {}", scenario.name, scenario.about)?;
     }
     Ok(())
 }

@@ -119,6 +119,12 @@ pub(crate) struct Filter {
     pub(crate) cut_off: Vec<u8>,
     /// Whether UDP multicast is dropped; neighbour discovery still works.
     pub(crate) no_multicast: bool,
+    /// Share of UDP datagrams to drop, in thousandths.
+    pub(crate) datagram_loss_per_mille: u16,
+    /// Whether nothing arrives at all.
+    pub(crate) deaf: bool,
+    /// Whether nothing leaves by the first segment.
+    pub(crate) mute: bool,
 }
 
 impl Filter {
@@ -138,16 +144,44 @@ impl Filter {
         }
     }
 
+    /// Nothing arrives and nothing leaves, as if the cable were pulled.
+    pub(crate) fn isolated() -> Self {
+        Self {
+            deaf: true,
+            mute: true,
+            ..Self::default()
+        }
+    }
+
     fn ruleset(&self) -> String {
-        let mut rules = String::from(
-            "flush ruleset\ntable inet roda {\nchain input {\n\
+        let mut rules = String::from("flush ruleset\n");
+        if self.mute {
+            // Dropped behind the back of whoever sends: a rule for output would tell by an error.
+            rules.push_str(
+                "table netdev roda {\nchain output {\n\
+                 type filter hook egress device \"eth0\" priority filter; policy drop;\n}\n}\n",
+            );
+        }
+        rules.push_str(
+            "table inet roda {\nchain input {\n\
              type filter hook input priority filter; policy accept;\niif \"lo\" accept\n",
         );
+        if self.deaf {
+            rules.push_str("counter drop\n");
+        }
         if self.loss_per_mille > 0 {
             writeln!(
                 rules,
                 "numgen random mod 1000 < {} counter drop",
                 self.loss_per_mille
+            )
+            .expect("writing to a string cannot fail");
+        }
+        if self.datagram_loss_per_mille > 0 {
+            writeln!(
+                rules,
+                "meta l4proto udp numgen random mod 1000 < {} counter drop",
+                self.datagram_loss_per_mille
             )
             .expect("writing to a string cannot fail");
         }
@@ -235,6 +269,11 @@ impl Host {
     /// Replaces the firewall's rules.
     pub(crate) fn filter(&self, filter: &Filter) -> Result<()> {
         self.namespace.run(&["nft", "-f", "-"], &filter.ruleset())
+    }
+
+    /// All processes of this host.
+    pub(crate) fn processes(&self) -> Result<Vec<Pid>> {
+        self.namespace.processes()
     }
 
     /// A command that runs on this host.

@@ -42,14 +42,21 @@ impl<'a> Node<'a> {
 
     /// The command `roda WORDS…` of this node, not started yet.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.host.command(&self.bench.binary.to_string_lossy());
+        let line = self.line(words);
+        let mut command = self.host.command(&line[0]);
+        command.args(&line[1..]).env("HOME", &self.bench.directory);
         command
-            .arg("--home")
-            .arg(&self.home)
-            .arg("--lang=en")
-            .args(words)
-            .env("HOME", &self.bench.directory);
-        command
+    }
+
+    /// The same as words, for a command that runs on the host already.
+    pub(crate) fn line(&self, words: &[&str]) -> Vec<String> {
+        let (binary, home) = (
+            self.bench.binary.to_string_lossy(),
+            self.home.to_string_lossy(),
+        );
+        let before = [&binary, "--home", &home, "--lang=en"];
+        let line = [&before[..], words].concat();
+        line.into_iter().map(str::to_owned).collect()
     }
 
     /// Runs `roda WORDS…` to its end.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::random::Random;
+
 /// Largest UDP payload over IPv4.
 const PAYLOAD_LEN_MAX: usize = 65_507;
 /// Datagrams sent between two pauses of a millisecond: about 20,000 a second.
@@ -124,7 +126,7 @@ pub(crate) fn attack(words: &[String]) -> Result<()> {
     ensure!(!captured.is_empty(), "the capture is empty");
     let (interface, targets) = (interface.parse()?, addresses(targets)?);
     let deadline = Instant::now() + Duration::from_secs(seconds.parse()?);
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     let own = Sender::new(interface, interface, 0)?;
     let mut pace = Pace::default();
     while Instant::now() < deadline {
@@ -162,7 +164,7 @@ pub(crate) fn occupy(words: &[String]) -> Result<()> {
     let [count, ready, targets @ ..] = words else {
         bail!("usage: occupy COUNT READY TARGET…");
     };
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let mut held = Vec::new();
     for number in 0..count.parse::<usize>()? {
         for target in addresses(targets)? {
@@ -261,27 +263,6 @@ fn garbage(random: &mut Random) -> Vec<u8> {
     (0..len).map(|_| random.byte()).collect()
 }
 
-/// Enough randomness for an attacker; the same in each run.
-struct Random(u64);
-
-impl Random {
-    const fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    const fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        let limit = u64::try_from(limit).expect("lengths fit in 64 bits");
-        usize::try_from(self.next() % limit).expect("smaller than a length")
-    }
-}
-
 fn addresses(words: &[String]) -> Result<Vec<SocketAddr>> {
     words
         .iter()
@@ -314,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_forgery_always_differs_in_some_run() {
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let (original, other) = (captured(&[7; 40]), captured(&[8; 50]));
         let changed = (0..100)
             .filter(|_| forge(&original, &other, &mut random) != original.payload)

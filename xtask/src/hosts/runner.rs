@@ -29,7 +29,8 @@ pub(crate) struct Bench {
     pub(crate) binary: PathBuf,
     /// The scenario's own directory, for homes and files.
     pub(crate) directory: PathBuf,
-    helper: PathBuf,
+    /// This program, for commands that run inside.
+    pub(crate) helper: PathBuf,
     started: Instant,
     notes: Mutex<Vec<String>>,
 }
@@ -164,7 +165,7 @@ fn run_one(scenario: &Scenario, directory: &Path, binary: &Path) -> Report {
     let took = bench.started.elapsed();
     let verdict = if error.is_some() { "FAILED" } else { "passed" };
     let mut lines = format!(
-        "{verdict} {:<14} {:6.1} s{}",
+        "{verdict} {:<16} {:6.1} s{}",
         scenario.name,
         took.as_secs_f64(),
         bench.notes()

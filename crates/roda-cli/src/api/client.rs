@@ -73,6 +73,17 @@ impl Client {
         })
     }
 
+    /// Posts an object and gets a body that comes line by line.
+    pub(crate) async fn post_lines(mut self, path: &str, body: &impl Serialize) -> Result<Lines> {
+        let body = serde_json::to_vec(body).expect("requests are plain data");
+        let response = self.send(Method::POST, path, body.into()).await?;
+        Ok(Lines {
+            body: response.into_body(),
+            rest: Vec::new(),
+            _connection: self,
+        })
+    }
+
     async fn send(
         &mut self,
         method: Method,

@@ -145,6 +145,7 @@ mod tests {
             hlc: Hlc::from_millis(seq),
             topic: Topic::new("t").unwrap(),
             body: Vec::new(),
+            fence: None,
         }
     }
 

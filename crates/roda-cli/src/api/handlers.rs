@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use roda::{HistoryQuery, Hlc, Message, Topic};
+use roda::{Fence, HistoryQuery, Hlc, LockName, Message, Topic};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -28,8 +28,8 @@ use crate::error::Failure;
 use crate::i18n::{Catalogue, Language};
 use crate::output::words;
 
-type Shareable = State<Arc<Shared>>;
-type Reply<T> = Result<Json<T>, Refused>;
+pub(super) type Shareable = State<Arc<Shared>>;
+pub(super) type Reply<T> = Result<Json<T>, Refused>;
 
 /// A failure on its way to the client.
 pub(crate) struct Refused(Failure);
@@ -45,10 +45,16 @@ impl IntoResponse for Refused {
         let code = self.0.code.as_str();
         let status = match code {
             "not-found" => StatusCode::NOT_FOUND,
+            "old-fence" | "fence-not-held" => StatusCode::CONFLICT,
             "disk-full" => StatusCode::INSUFFICIENT_STORAGE,
             "stopped" => StatusCode::SERVICE_UNAVAILABLE,
+            "lock-no-quorum" => StatusCode::SERVICE_UNAVAILABLE,
+            "lock-not-held" | "lock-busy" | "lock-held-by-parent" => StatusCode::CONFLICT,
             "too-long" | "empty-text" => StatusCode::BAD_REQUEST,
-            _ if code.starts_with("topic-") || code.starts_with("request-") => {
+            _ if ["topic-", "request-", "lock-name-"]
+                .iter()
+                .any(|kind| code.starts_with(kind)) =>
+            {
                 StatusCode::BAD_REQUEST
             }
             _ if code.starts_with("unknown-") => StatusCode::NOT_FOUND,
@@ -63,7 +69,7 @@ impl IntoResponse for Refused {
     }
 }
 
-fn parsed<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
+pub(super) fn parsed<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
     match body {
         Ok(Json(value)) => Ok(value),
         Err(fault) => Err(Failure::new("request-body")
@@ -72,7 +78,7 @@ fn parsed<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
     }
 }
 
-fn params<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
+pub(super) fn params<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
     match query {
         Ok(Query(value)) => Ok(value),
         Err(fault) => Err(Failure::new("request-query")
@@ -151,7 +157,9 @@ pub(crate) async fn append(
     body: Result<Json<AppendRequest>, JsonRejection>,
 ) -> Reply<AppendReply> {
     let topic = Topic::new(&topic)?;
-    let bodies: Vec<Vec<u8>> = parsed(body)?.texts.into_iter().map(Into::into).collect();
+    let AppendRequest { texts, lock, fence } = parsed(body)?;
+    let hold = hold(lock, fence)?;
+    let bodies: Vec<Vec<u8>> = texts.into_iter().map(Into::into).collect();
     // All or nothing: a fault must not leave half of a request stored.
     if bodies.is_empty() || bodies.iter().any(Vec::is_empty) {
         return Err(Failure::new("empty-text").into());
@@ -160,8 +168,32 @@ pub(crate) async fn append(
         return Err(roda::Error::TooLong(body.len()).into());
     }
     let node = shared.node.node_id().to_hex();
-    let receipt = shared.node.topic(topic.clone()).append_all(bodies).await?;
+    let handle = shared.node.topic(topic.clone());
+    let receipt = match hold {
+        None => handle.append_all(bodies).await?,
+        Some((lock, fence)) => {
+            let Some(seen) = shared.node.held_frontier(&lock, fence) else {
+                return Err(Failure::new("fence-not-held")
+                    .with("lock", lock.as_str())
+                    .with("fence", fence.0)
+                    .into());
+            };
+            handle.append_fenced(lock, fence, seen, bodies).await?
+        }
+    };
     Ok(Json(AppendReply::new(topic.to_string(), node, &receipt)))
+}
+
+fn hold(lock: Option<String>, fence: Option<u64>) -> Result<Option<(LockName, Fence)>, Refused> {
+    let fault = |reason: String| Failure::new("request-body").with("reason", reason).into();
+    match (lock, fence) {
+        (None, None) => Ok(None),
+        (Some(lock), Some(fence)) => match LockName::new(&lock) {
+            Ok(lock) => Ok(Some((lock, Fence(fence)))),
+            Err(error) => Err(fault(error.to_string())),
+        },
+        (Some(_), None) | (None, Some(_)) => Err(fault("lock and fence go together".to_owned())),
+    }
 }
 
 fn query(params: &HistoryParams) -> HistoryQuery {

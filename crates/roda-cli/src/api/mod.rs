@@ -3,5 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod follow;
 pub(crate) mod handlers;
+pub(crate) mod lock_types;
+pub(crate) mod locks;
 pub(crate) mod server;
 pub(crate) mod types;

@@ -12,8 +12,9 @@ use axum::routing::{delete, get, post};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
-use super::handlers;
+use super::{handlers, locks};
 use crate::error::{Failure, Result};
+use crate::holds::Holds;
 
 /// What every handler needs.
 pub(crate) struct Shared {
@@ -25,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) socket: PathBuf,
     /// Told when a client wants the node to stop.
     pub(crate) stop: Notify,
+    /// Who holds locks through the API.
+    pub(crate) holds: Holds,
+    /// How long locks outlive a lost machine.
+    pub(crate) timings: roda::Timings,
 }
 
 /// All routes of version 1.
@@ -48,6 +53,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
                 .post(handlers::mirror)
                 .delete(handlers::unmirror),
         )
+        .route("/v1/holds", post(locks::acquire))
+        .route("/v1/holds/{hold}", delete(locks::release))
+        .route("/v1/holds/{hold}/child", post(locks::register))
+        .route("/v1/locks", get(locks::report))
+        .route("/v1/locks/{lock}/force", post(locks::force))
         .route("/v1/verify", post(handlers::verify))
         .fallback(handlers::unknown)
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))

@@ -28,6 +28,15 @@ pub(crate) struct MessageLine<'a> {
     pub(crate) hlc: String,
     /// The same for people: RFC 3339, UTC, milliseconds.
     pub(crate) time: String,
+    /// The lock under which it was written, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<Cow<'a, str>>,
+    /// With which fence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fence: Option<u64>,
+    /// Whether a later holder of the lock went on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) late: Option<bool>,
     /// What was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<Cow<'a, str>>,
@@ -39,6 +48,7 @@ pub(crate) struct MessageLine<'a> {
 impl<'a> From<&'a Message> for MessageLine<'a> {
     fn from(message: &'a Message) -> Self {
         let text = std::str::from_utf8(&message.body).ok();
+        let fence = message.fence.as_ref();
         Self {
             topic: Cow::Borrowed(message.topic.as_str()),
             author: message.author.to_hex(),
@@ -47,6 +57,9 @@ impl<'a> From<&'a Message> for MessageLine<'a> {
             seq: message.seq.0,
             hlc: hlc_text(message.hlc),
             time: time_text(message.hlc),
+            lock: fence.map(|mark| Cow::Borrowed(mark.lock.as_str())),
+            fence: fence.map(|mark| mark.fence.0),
+            late: fence.map(|mark| mark.late),
             text: text.map(Cow::Borrowed),
             bytes: text.is_none().then(|| hex(&message.body)),
         }
@@ -98,6 +111,12 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 pub(crate) struct AppendRequest {
     /// One message each, in order.
     pub(crate) texts: Vec<String>,
+    /// The lock under which they are written; together with `fence`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<String>,
+    /// The fence of the hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fence: Option<u64>,
 }
 
 /// Where the appended messages stand; they are durable on this machine.
@@ -396,7 +415,7 @@ impl StatusReply {
 
 #[cfg(test)]
 mod tests {
-    use roda::{AuthorId, NodeId, Seq, Topic};
+    use roda::{AuthorId, Fence, FenceMark, LockName, NodeId, Seq, Topic};
 
     use super::*;
 
@@ -408,6 +427,7 @@ mod tests {
             hlc: Hlc::from_millis(1_700_000_000_123).next(),
             topic: Topic::new("praça").unwrap(),
             body: body.to_vec(),
+            fence: None,
         }
     }
 
@@ -423,6 +443,22 @@ mod tests {
             "02".repeat(32)
         );
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_message_written_under_a_lock_tells_so_before_its_text() {
+        let fence = FenceMark {
+            lock: LockName::new("db").unwrap(),
+            fence: Fence(7),
+            late: true,
+        };
+        let message = Message {
+            fence: Some(fence),
+            ..message(b"x")
+        };
+        let line = serde_json::to_string(&MessageLine::from(&message)).unwrap();
+        let end = "Z\",\"lock\":\"db\",\"fence\":7,\"late\":true,\"text\":\"x\"}";
+        assert!(line.ends_with(end), "{line}");
     }
 
     #[test]

@@ -10,20 +10,21 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::nats::Server;
 use super::report::Measurement;
-use super::{Job, PhaseReport, Role, System};
+use super::{Job, PhaseReport, Role, System, WorkerJob};
 use crate::cli::BenchArgs;
 use crate::error::{Failure, Result};
 use crate::net;
 
 /// A process of the measurement; killed when dropped.
-struct Worker {
+pub(crate) struct Worker {
     process: Child,
     orders: Option<ChildStdin>,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
 impl Worker {
-    fn start(job: &Job) -> Result<Self> {
+    /// Starts it.
+    pub(crate) fn start(job: &WorkerJob) -> Result<Self> {
         let fault = |reason: String| Failure::new("bench-worker").with("reason", reason);
         let program = std::env::current_exe().map_err(|error| fault(error.to_string()))?;
         let job = serde_json::to_string(job).expect("a job is plain data");
@@ -44,7 +45,8 @@ impl Worker {
         })
     }
 
-    async fn order(&mut self, order: &str) -> Result<()> {
+    /// Sends it a line.
+    pub(crate) async fn order(&mut self, order: &str) -> Result<()> {
         let line = format!("{order}\n");
         let Some(orders) = &mut self.orders else {
             unreachable!("orders end with the worker");
@@ -55,14 +57,16 @@ impl Worker {
             .map_err(|error| Failure::new("bench-worker").with("reason", error.to_string()))
     }
 
-    async fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
+    /// Its next line.
+    pub(crate) async fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
         let line = self.answers.next_line().await.ok().flatten();
         line.and_then(|line| serde_json::from_str(&line).ok())
             // The worker has said on standard error why.
             .ok_or_else(|| Failure::new("bench-worker").with("reason", "…"))
     }
 
-    async fn end(mut self) -> Result<()> {
+    /// Ends its input and waits for its end.
+    pub(crate) async fn end(mut self) -> Result<()> {
         drop(self.orders.take());
         self.process
             .wait()
@@ -94,7 +98,7 @@ pub(crate) async fn measure(
         Some(server) => server.port,
         None => free_port()?,
     };
-    let with_port = |job: Job| Job { port, ..job };
+    let with_port = |job: Job| WorkerJob::Multicast(Job { port, ..job });
     let mut sender = Worker::start(&with_port(job(Role::Sender, "sender")))?;
     let hello: String = sender.answer().await?;
     let mut others = Vec::new();

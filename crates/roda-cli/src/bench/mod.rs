@@ -1,8 +1,10 @@
-//! `roda bench multicast`: the message rate, beside plain multicast and NATS in the same run.
+//! `roda bench multicast`: the message rate, beside plain multicast and NATS in the same run; and
+//! `roda bench lock` ([`lock`]).
 //!
 //! Every sender and receiver is a process of its own ([`worker`]), so that its CPU time is its own.
 
 pub(crate) mod group;
+pub(crate) mod lock;
 pub(crate) mod measure;
 pub(crate) mod nats;
 pub(crate) mod raw;
@@ -48,7 +50,17 @@ pub(crate) enum Role {
     Receiver,
 }
 
-/// What a worker is told in its argument.
+/// What a process of a benchmark is told in its argument.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WorkerJob {
+    /// A part in `roda bench multicast`.
+    Multicast(Job),
+    /// A part in `roda bench lock`.
+    Lock(lock::LockJob),
+}
+
+/// A part in `roda bench multicast`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// What is measured.

@@ -1,6 +1,6 @@
 //! One process of a benchmark: told by lines on standard input, answering by lines of JSON.
 //!
-//! A worker says `ready` (a Roda sender: its invite token), then obeys: a sender `speed` and
+//! A worker of `roda bench multicast` says `ready` (a Roda sender: its invite token), then obeys: a sender `speed` and
 //! `latency`, a receiver `speed N` and `latency N` (wait for N messages); all end with the input.
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 
 use super::tally::{Phase, Tally, cpu_us, message, now_ns};
-use super::{Job, PhaseReport, Role, System, group, nats, raw};
+use super::{Job, PhaseReport, Role, System, WorkerJob, group, lock, nats, raw};
 use crate::commands::App;
 use crate::error::{Failure, Result};
 
@@ -30,30 +30,37 @@ pub(crate) type Orders = Lines<BufReader<Stdin>>;
 
 /// Runs a worker.
 pub(crate) async fn run(app: &App, job: &str) -> Result<()> {
-    let job: Job = serde_json::from_str(job)
+    let job: WorkerJob = serde_json::from_str(job)
         .map_err(|error| Failure::new("usage-other").with("reason", error.to_string()))?;
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    match job {
+        WorkerJob::Multicast(job) => multicast(app, &job, orders).await,
+        WorkerJob::Lock(job) => lock::worker::run(app, job, &mut orders).await,
+    }
+}
+
+async fn multicast(app: &App, job: &Job, mut orders: Orders) -> Result<()> {
     match (job.role, job.system) {
         (Role::Sender, System::Roda) => {
-            let sender = group::GroupSender::create(&job).await?;
+            let sender = group::GroupSender::create(job).await?;
             answer(app, &sender.token().await?)?;
             let mut sender = sender;
-            send(app, &job, &mut orders, &mut sender).await?;
+            send(app, job, &mut orders, &mut sender).await?;
             sender.shutdown().await
         }
         (Role::Sender, System::Nats) => {
             let mut sender = nats::Publisher::connect(job.port)?;
             answer(app, &"ready")?;
-            send(app, &job, &mut orders, &mut sender).await
+            send(app, job, &mut orders, &mut sender).await
         }
         (Role::Sender, System::RawSingle | System::RawBatched) => {
-            let mut sender = raw::RawSender::open(&job)?;
+            let mut sender = raw::RawSender::open(job)?;
             answer(app, &"ready")?;
-            send(app, &job, &mut orders, &mut sender).await
+            send(app, job, &mut orders, &mut sender).await
         }
         (Role::Receiver, System::Roda) => {
             let tally = Tally::default();
-            let receiver = group::GroupReceiver::join(&job, &mut orders, &tally).await?;
+            let receiver = group::GroupReceiver::join(job, &mut orders, &tally).await?;
             answer(app, &"ready")?;
             receive(app, &mut orders, &tally, Some(&receiver)).await?;
             receiver.shutdown().await
@@ -66,7 +73,7 @@ pub(crate) async fn run(app: &App, job: &str) -> Result<()> {
         }
         (Role::Receiver, System::RawSingle | System::RawBatched) => {
             let tally = Tally::default();
-            raw::receive(&job, tally.clone())?;
+            raw::receive(job, tally.clone())?;
             answer(app, &"ready")?;
             receive(app, &mut orders, &tally, None).await
         }
@@ -81,7 +88,8 @@ pub(crate) async fn order(orders: &mut Orders) -> Result<Option<String>> {
         .map_err(|error| Failure::new("input").with("reason", error.to_string()))
 }
 
-fn answer(app: &App, value: &impl Serialize) -> Result<()> {
+/// Says a line.
+pub(crate) fn answer(app: &App, value: &impl Serialize) -> Result<()> {
     app.ui.object(value)
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn parse(arguments: &[OsString], ui: &Ui) -> Result<Parsed, Failure> 
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 Ok(Parsed::Text(error.to_string(), Exit::Usage))
             }
-            _ => Err(usage_failure(&error)),
+            _ => Err(usage_failure(&error, is_lock(arguments))),
         },
     }
 }
@@ -106,6 +106,9 @@ fn localised(command: Command, path: &str, catalogue: &Catalogue) -> Command {
         .about(text(&format!("help{path}")))
         .help_template(template)
         .subcommand_help_heading(text("label-commands"));
+    if let Some(examples) = catalogue.find(&format!("help{path}-examples"), &BTreeMap::new()) {
+        command = command.after_help(examples);
+    }
     let arguments: Vec<_> = command
         .get_arguments()
         .map(|arg| arg.get_id().clone())
@@ -187,7 +190,7 @@ fn localise_usage(command: &mut Command, options: &str, subcommand: &str) {
 }
 
 /// clap's error as one of ours.
-fn usage_failure(error: &clap::Error) -> Failure {
+fn usage_failure(error: &clap::Error, is_lock: bool) -> Failure {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(", "),
@@ -197,6 +200,10 @@ fn usage_failure(error: &clap::Error) -> Failure {
     };
     let argument = context(ContextKind::InvalidArg);
     match error.kind() {
+        // The commonest slip: a command without the “--” before it.
+        ErrorKind::UnknownArgument if is_lock && !argument.starts_with('-') => {
+            Failure::new("usage-lock-command").with("argument", argument)
+        }
         ErrorKind::UnknownArgument => {
             Failure::new("usage-unknown-argument").with("argument", argument)
         }
@@ -227,6 +234,12 @@ fn usage_failure(error: &clap::Error) -> Failure {
         ErrorKind::InvalidUtf8 => Failure::new("usage-utf8"),
         _ => Failure::new("usage-other").with("reason", error.kind().to_string()),
     }
+}
+
+/// Whether the command is `roda lock`, as far as one sees without parsing.
+fn is_lock(arguments: &[OsString]) -> bool {
+    let mut before = arguments.iter().take_while(|argument| *argument != "--");
+    before.any(|argument| argument == "lock")
 }
 
 const ORDER_GLOBAL: usize = 500;

@@ -3,9 +3,11 @@
 pub(crate) mod help;
 pub(crate) mod parse;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use roda::LockName;
 
 use crate::home::Config;
 
@@ -147,14 +149,7 @@ pub(crate) enum Command {
     /// Shows how the node is.
     Status,
     /// Appends messages.
-    Say {
-        /// Where.
-        #[arg(value_name = "TOPIC")]
-        topic: String,
-        /// What.
-        #[arg(value_name = "TEXT", required = true)]
-        text: Vec<String>,
-    },
+    Say(SayArgs),
     /// Reads a topic.
     History(HistoryArgs),
     /// Lists the topics.
@@ -163,6 +158,10 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Keeps a file.
     Mirror(MirrorArgs),
+    /// Runs a command while holding locks.
+    Lock(LockArgs),
+    /// Shows who has which lock and who waits.
+    Locks(LocksArgs),
     /// Checks all that is stored.
     Verify,
     /// Prints a completion script.
@@ -193,12 +192,43 @@ pub(crate) enum Command {
     /// The node itself; told what to do on standard input.
     #[command(hide = true)]
     Daemon,
+    /// Waits for a fence on a pipe, then becomes the command.
+    #[command(name = "__exec", hide = true)]
+    Exec {
+        /// The pipe's descriptor.
+        pipe: u32,
+        /// The process that waits for this one.
+        parent: u32,
+        /// The command.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
     /// One process of a benchmark.
     #[command(hide = true)]
     BenchWorker {
         /// What it does, as JSON.
         job: String,
     },
+}
+
+/// What to append.
+#[derive(Debug, Args)]
+pub(crate) struct SayArgs {
+    /// Where.
+    #[arg(value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// What.
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) text: Vec<String>,
+    /// Under the lock that this command runs under.
+    #[arg(long)]
+    pub(crate) fenced: bool,
+    /// Under this fence.
+    #[arg(long, value_name = "N")]
+    pub(crate) fence: Option<u64>,
+    /// Of this lock.
+    #[arg(long, value_name = "LOCK")]
+    pub(crate) lock: Option<LockName>,
 }
 
 /// What to read.
@@ -253,11 +283,106 @@ pub(crate) struct MirrorArgs {
     pub(crate) list: bool,
 }
 
+/// Which locks to hold, how, and for which command.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct LockArgs {
+    /// The locks, comma separated.
+    #[arg(value_name = "LOCKS", required = true)]
+    pub(crate) names: Option<String>,
+    /// How urgent.
+    #[arg(long, value_name = "0-9", default_value_t = 0, hide_default_value = true,
+          value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(crate) priority: u8,
+    /// How long to wait.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wait: Option<String>,
+    /// Not at all.
+    #[arg(id = "try", long, conflicts_with = "wait")]
+    pub(crate) is_try: bool,
+    /// With how many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PERMITS_MAX))]
+    pub(crate) permits: Option<u32>,
+    /// With any number.
+    #[arg(long, conflicts_with = "permits")]
+    pub(crate) shared: bool,
+    /// What to catch up with first.
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) fresh: Vec<String>,
+    /// The command.
+    #[arg(value_name = "CMD", last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+    /// Something else about locks.
+    #[command(subcommand)]
+    pub(crate) action: Option<LockAction>,
+}
+
+/// What an operator can do about a lock.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockAction {
+    /// Has the holder stopped.
+    Release {
+        /// Which lock.
+        #[arg(value_name = "LOCK")]
+        name: String,
+        /// That this is meant.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Which locks to show.
+#[derive(Debug, Args)]
+pub(crate) struct LocksArgs {
+    /// Only these.
+    #[arg(value_name = "LOCK")]
+    pub(crate) names: Vec<String>,
+    /// Again and again.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+/// More than any group has members; any number is `--shared`.
+const PERMITS_MAX: i64 = 1_000_000;
+
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// The message rate.
     Multicast(BenchArgs),
+    /// Locks.
+    Lock(BenchLockArgs),
+}
+
+/// How to measure locks.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchLockArgs {
+    /// How many want the lock.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "5,20",
+          hide_default_value = true, value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub(crate) contenders: Vec<u16>,
+    /// On how many nodes.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) nodes: Option<u16>,
+    /// With how many voters.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5))]
+    pub(crate) voters: Option<u16>,
+    /// How long.
+    #[arg(long, value_name = "S", default_value_t = 5, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+    /// How often.
+    #[arg(long, value_name = "N", default_value_t = 3, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) runs: u16,
+    /// Over which interface.
+    #[arg(
+        long,
+        value_name = "IFACE",
+        default_value = "lo",
+        hide_default_value = true
+    )]
+    pub(crate) iface: String,
 }
 
 /// How to measure.

@@ -23,7 +23,7 @@ pub(super) async fn run(app: &App, room: &str) -> Result<()> {
         app,
         room,
         client: app.connect().await?,
-        names: Names::new(app.connect().await?),
+        names: Names::new(app.connect().await?, &app.ui),
         own: Own::default(),
         is_terminal,
     };
@@ -102,7 +102,7 @@ impl Chat<'_> {
     }
 
     async fn send(&mut self, lines: Vec<String>) -> Result<()> {
-        let reply = say::append(&mut self.client, self.room, lines).await?;
+        let reply = say::append(&mut self.client, self.room, lines, None).await?;
         self.own.sent(reply.author, reply.first..=reply.last);
         Ok(())
     }

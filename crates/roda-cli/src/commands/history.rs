@@ -30,7 +30,7 @@ pub(super) async fn run(app: &App, args: &HistoryArgs) -> Result<()> {
     }
     let path = path.trim_end_matches(['?', '&']);
     let mut lines = app.connect().await?.lines(path).await?;
-    let names = Names::new(app.connect().await?);
+    let names = Names::new(app.connect().await?, &app.ui);
     let mut reader = Reader {
         app,
         grep,

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::api::client::Client;
 use crate::api::types::{MemberReply, MessageLine, unhex};
 use crate::error::{Failure, Result};
-use crate::output::{escaped, escaped_bytes};
+use crate::output::{Ui, escaped, escaped_bytes};
 
 /// Parses a line of a history or an event.
 pub(super) fn parsed(line: &str) -> Result<MessageLine<'static>> {
@@ -29,15 +29,17 @@ pub(super) fn shown_text(message: &MessageLine<'_>) -> String {
 /// Names of the members, asked for when an unknown one speaks.
 pub(super) struct Names {
     client: Client,
+    late: String,
     known: BTreeMap<String, String>,
     asked: Option<Instant>,
 }
 
 impl Names {
     /// Nobody is known yet.
-    pub(super) const fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, ui: &Ui) -> Self {
         Self {
             client,
+            late: ui.text("message-late", &[]),
             known: BTreeMap::new(),
             asked: None,
         }
@@ -59,14 +61,18 @@ impl Names {
         })
     }
 
-    /// `TIME NICK: TEXT`, the time in the local zone as `format` says.
+    /// `TIME NICK: TEXT`, with a mark behind the time of what came late; the time in the local zone as `format` says.
     pub(super) async fn line(&mut self, message: &MessageLine<'_>, format: &str) -> Result<String> {
         let time = message.time.parse::<Timestamp>().unwrap_or_default();
         let time = time.to_zoned(TimeZone::system());
         let nick = self.of(&message.node).await?;
         let text = shown_text(message);
+        let late = match message.late {
+            Some(true) => format!(" {}", self.late),
+            Some(false) | None => String::new(),
+        };
         Ok(format!(
-            "{} {}: {text}",
+            "{}{late} {}: {text}",
             time.strftime(format),
             escaped(&nick)
         ))

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod bench_lock;
 mod chat;
 mod completions;
 mod create;
@@ -12,6 +13,8 @@ mod input;
 mod invite;
 mod join;
 mod leave;
+mod lock;
+mod locks;
 mod members;
 mod messages;
 mod mirror;
@@ -24,7 +27,7 @@ mod up;
 mod verify;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, PipeReader, PipeWriter};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -45,6 +48,9 @@ pub(crate) struct App {
     pub(crate) home: Home,
     /// What it was told.
     pub(crate) global: Global,
+    /// Opened before anything else where a command under a lock will inherit it: many shells know
+    /// descriptors of one digit only.
+    pub(crate) pipe: Option<(PipeReader, PipeWriter)>,
 }
 
 impl App {
@@ -87,6 +93,7 @@ pub(crate) fn main() -> Exit {
         ui,
         home,
         global: cli.global.clone(),
+        pipe: None,
     };
     let result = run(&mut app, *cli);
     match result {
@@ -99,6 +106,18 @@ pub(crate) fn main() -> Exit {
 }
 
 fn run(app: &mut App, cli: Cli) -> Result<Exit> {
+    if let Command::Exec {
+        pipe,
+        parent,
+        command,
+    } = &cli.command
+    {
+        return Ok(crate::wrapper::exec(&app.ui, *pipe, *parent, command));
+    }
+    if matches!(cli.command, Command::Lock(_)) {
+        // Without one, the start of the command will tell.
+        app.pipe = std::io::pipe().ok();
+    }
     let runtime = runtime(&cli.command)?;
     let result = runtime.block_on(dispatch(app, cli.command));
     // A thread that still waits for a line of standard input must not keep the process.
@@ -135,7 +154,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Up { detach, node } => up::run(app, detach, node).await?,
         Command::Down => down::run(app).await?,
         Command::Status => status::run(app).await?,
-        Command::Say { topic, text } => say::run(app, &topic, &text).await?,
+        Command::Say(args) => say::run(app, &args).await?,
         Command::History(args) => history::run(app, &args).await?,
         Command::Topics => topics::run(app).await?,
         Command::Chat(args) => match &args.plain_multicast {
@@ -143,17 +162,21 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
             None => chat::run(app, &args.room).await?,
         },
         Command::Mirror(args) => mirror::run(app, &args).await?,
+        Command::Lock(args) => return lock::run(app, args).await,
+        Command::Locks(args) => locks::run(app, &args).await?,
         Command::Verify => return verify::run(app).await,
         Command::Completions { shell } => completions::run(app, shell)?,
         Command::Demo { fast } => demo::run(app, fast).await?,
-        Command::Bench {
-            what: Bench::Multicast(args),
-        } => bench::run(app, &args).await?,
+        Command::Bench { what } => match what {
+            Bench::Multicast(args) => bench::run(app, &args).await?,
+            Bench::Lock(args) => bench_lock::run(app, &args).await?,
+        },
         Command::Help { about } => help::run(app, &about)?,
         Command::Daemon => {
             daemon::start_log(app.global.verbose, false);
             daemon::run_as_child(app.home.clone()).await?;
         }
+        Command::Exec { .. } => unreachable!("needs no runtime, see `run`"),
         Command::BenchWorker { job } => crate::bench::worker::run(app, &job).await?,
     }
     Ok(Exit::Done)

@@ -26,6 +26,9 @@ value-group-port = GROUP:PORT
 value-file = FILE
 value-shell = SHELL
 value-bytes = BYTES
+value-locks = LOCKS
+value-lock = LOCK
+value-cmd = CMD
 
 # Help
 help = Give the machines of one network a group log, encrypted and reliable, with no server
@@ -60,6 +63,9 @@ help-status = Show how the node is
 help-say = Append messages to a topic; returns when they are durable here
 help-say-topic = The topic; it begins with its first message
 help-say-text = The message; “-” takes each line of standard input as one
+help-say-fenced = Under the lock that this command runs under (RODA_LOCK, RODA_FENCE): refused once a later holder has written
+help-say-fence = The fence, in place of RODA_FENCE
+help-say-lock = The lock, in place of RODA_LOCK
 help-history = Read a topic
 help-history-topic = The topic
 help-history-lines = Only the last N messages
@@ -76,6 +82,40 @@ help-mirror-topic = The topic
 help-mirror-file = The file; the same bytes on every member
 help-mirror-stop = Keep it no longer; the file stays
 help-mirror-list = List the mirrors (as without arguments)
+help-lock = Run a command while this node holds one or more locks; nobody else in the group does
+help-lock-names = The locks, comma separated; all at once, never a deadlock
+help-lock-priority = How urgent, 0 to 9; waiting raises it by and by (default: 0)
+help-lock-wait = Wait no longer than this; exit 75 if that was not enough
+help-lock-try = Do not wait: exit 75 unless it can be had at once
+help-lock-permits = Share with others that say the same: at most N at once
+help-lock-shared = Share with any number of others that say the same (readers)
+help-lock-fresh = First catch up with what was written to this topic under the lock; repeatable
+help-lock-command = The command and its arguments, after “--”
+help-lock-examples =
+    The command gets RODA_LOCK, RODA_FENCE, RODA_LEASE_MS and RODA_LOST_FD (a descriptor that becomes
+    readable when the lock is at risk). It and all it started end before anybody else is let in;
+    whatever it leaves in the background is ended with it. If the lock is lost: exit 76.
+
+    Examples
+      roda lock printer -- lp report.pdf
+      roda lock --try nightly -- ./backup.sh
+      roda lock --wait 30s --priority 5 db,cache -- ./migrate
+      roda lock --permits 3 licence -- render scene.blend
+      roda lock release --force printer
+help-lock-release = Have whoever holds a lock stopped, and wait until it is free
+help-lock-release-force = That this is meant: what runs under the lock is stopped, on whichever machine
+help-lock-release-name = The lock
+help-locks = Show who has which lock, and who waits for it
+help-locks-names = Only these locks (default: all)
+help-locks-watch = Show it anew every half second
+help-locks-examples =
+    FENCE grows with every grant. PRIORITY: as asked, and as it counts after waiting.
+    AT MOST BEFORE: how many others can still come first, whatever their priority.
+
+    Examples
+      roda locks
+      roda locks --watch printer
+      roda locks --json
 help-verify = Check the database, every log and every signature
 help-completions = Print a completion script
 help-completions-shell = bash, elvish, fish, powershell or zsh
@@ -89,6 +129,13 @@ help-bench-multicast-loss = Share of datagrams that receivers drop, 0 to 1 (defa
 help-bench-multicast-seconds = Seconds at full speed (default: 3)
 help-bench-multicast-runs = Runs, of which the median is told (default: 3)
 help-bench-multicast-iface = Interface (default: lo)
+help-bench-lock = Measure how fast a lock goes from hand to hand
+help-bench-lock-contenders = Numbers of contenders, with commas (default: 5,20)
+help-bench-lock-nodes = Nodes that they are on (default: one each)
+help-bench-lock-voters = Begin only when so many vote (default: as many as the group chooses)
+help-bench-lock-seconds = Seconds of contention (default: 5)
+help-bench-lock-runs = Runs, of which the median is told (default: 3)
+help-bench-lock-iface = Interface (default: lo)
 help-help = Show help for a command, or “exit-codes”
 help-help-about = The command
 
@@ -155,6 +202,7 @@ status-socket-value = { $path } (the home's path is too long for a socket)
 status-counters = Counted
 status-rejected = Refused
 status-problem = Problem:
+message-late = (late)
 say-done =
     { $count ->
         [one] { $count } message stored.
@@ -173,6 +221,29 @@ mirror-done = { $path } is now a replica of “{ $topic }”.
 mirror-stopped = { $path } is no longer kept; the file stays.
 mirror-line = { $topic }  { $path }  messages: { $messages }  waiting: { $waiting }
 mirror-fault = { "  " }problem: { $reason }
+lock-waiting = Waiting for { $locks }… Ctrl-C gives up; “roda locks” shows the queue.
+lock-catching-up = Catching up with what earlier holders wrote…
+lock-left-behind =
+    { $count ->
+        [one] The command left { $count } process behind; it is being ended before the lock is let go.
+       *[other] The command left { $count } processes behind; they are being ended before the lock is let go.
+    }
+lock-released = { $lock } is free.
+locks-voters = Voters: { $voters }; { $reachable } of { $count } reachable, { $leader } leads
+locks-none = Nobody holds or waits for a lock.
+locks-head-lock = LOCK
+locks-head-state = STATE
+locks-head-node = NODE
+locks-head-since = FOR
+locks-head-fence = FENCE
+locks-head-priority = PRIORITY
+locks-head-bound = AT MOST BEFORE
+locks-inside = inside
+locks-next = next
+locks-revoked = being stopped
+locks-waiting = waiting
+locks-shared = shared
+locks-free = free
 verify-well = All is well: { $entries } entries in { $batches } signed batches of { $authors } logs; faults: { $faults }.
 verify-faults = Faults: { $faults }. Checked: { $entries } entries in { $batches } signed batches of { $authors } logs.
 
@@ -213,6 +284,16 @@ bench-cpu-send = µs/sent
 bench-cpu-receive = µs/recvd
 bench-repairs = repairs
 bench-nacks = NACKs
+bench-contenders = contenders
+bench-handoffs = hand-offs/s
+bench-fairness = max/min
+bench-alone = alone µs
+bench-api-acquire = API get µs
+bench-api-release = API let µs
+bench-voters = voters
+bench-fdatasync = syncs/s
+bench-ring = ring/s
+bench-ring-p50 = ring µs
 
 # Errors: usage
 error-usage-unknown-argument = there is no option or argument “{ $argument }” here
@@ -237,6 +318,10 @@ error-usage-other = the command line makes no sense: { $reason }
     .hint = “roda help” shows how it is done
 error-usage-duration = “{ $value }” is no duration
     .hint = write a number and a unit: 500ms, 10s, 5m, 2h or 7d
+error-usage-fenced = this command runs under no lock
+    .hint = run it by “roda lock LOCK -- …”, or name the hold: --lock LOCK --fence N
+error-usage-fenced-lock = this command runs under several locks: { $locks }
+    .hint = say under which of them to write: --lock LOCK
 error-usage-since = “{ $value }” is no moment
     .hint = write 2026-05-04T03:02:01Z, or how long ago: 10m, 2h, 3d
 error-usage-regex = “{ $pattern }” is no regular expression: { $reason }
@@ -247,6 +332,10 @@ error-usage-empty-name = the group needs a name
     .hint = leave it out to call the group “roda”
 error-usage-no-token = there is no invite token
     .hint = give it as an argument, in RODA_TOKEN, or with “-” on standard input; a member gets one by “roda invite”
+error-usage-lock-command = “{ $argument }” stands where only locks and options do
+    .hint = the command comes after “--”: roda lock LOCKS -- CMD
+error-usage-lock-force = to have the holder of “{ $lock }” stopped, say so with --force
+    .hint = “roda locks” shows who it is; then: roda lock release --force { $lock }
 error-usage-no-spawn = this command starts a node, and --no-spawn forbids it
     .hint = leave --no-spawn out
 
@@ -271,6 +360,8 @@ error-daemon-start = the node could not be started: { $reason }
     .hint = run “roda up” to see more
 error-daemon-died = the node ended while it started
     .hint = its last words are in { $home }/daemon.log
+error-daemon-inside-lock = no node runs on { $home }, and one that starts under a lock would be stopped with it
+    .hint = start it first, outside of “roda lock”: roda up --detach
 error-daemon-lost = the connection to the node was lost ({ $reason })
     .hint = the node may have been stopped; try again, or see daemon.log in its home
 error-daemon-answer = the node answered something unexpected: { $reason }
@@ -337,6 +428,10 @@ error-unknown-topic = topic “{ $topic }” has no messages
     .hint = “roda topics” lists those that have; “roda say { $topic } TEXT” begins this one
 error-empty-text = a message cannot be empty
     .hint = “roda say TOPIC TEXT”, or “roda say TOPIC -” to read lines from standard input
+error-old-fence = the lock has passed on: a holder with fence { $newest } has written to this topic, so fence { $fence } may not any more
+    .hint = nothing was stored; stop what runs under the old fence, and take the lock again
+error-fence-not-held = this node does not hold lock “{ $lock }” with fence { $fence }
+    .hint = nothing was stored; the lock was lost or released, take it again: “roda lock { $lock } -- …”
 error-too-long = a message has at most { $most } bytes, this one has { $bytes }
     .hint = split it into several messages
 error-line-too-long = line { $line } has more than { $most } bytes; lines before it are stored ({ $stored })
@@ -349,6 +444,48 @@ error-not-a-mirror = { $path } exists and is no mirror of this topic
     .hint = choose a path at which there is nothing yet; the file was not touched
 error-unknown-mirror = { $path } is no mirror
     .hint = “roda mirror --list” shows them
+
+# Errors: locks
+error-lock-name-empty = the name of a lock cannot be empty
+    .hint = use letters, digits, “-”, “_”, “.”, “:” and “/”; several locks are separated by commas
+error-lock-name-too-long = the name of a lock has at most 128 bytes, this one has { $bytes }
+    .hint = choose a shorter name
+error-lock-name-bad-character = the name of a lock cannot contain { $character }
+    .hint = use letters, digits, “-”, “_”, “.”, “:” and “/”; several locks are separated by commas
+error-lock-name-bad-start = the name of a lock cannot start with { $character }
+    .hint = start with a letter or a digit
+error-lock-name-twice = lock “{ $lock }” is named twice
+    .hint = name each lock once
+error-lock-name-too-many = at most { $most } locks can be held at once, not { $count }
+    .hint = a lock with a wider meaning may do in place of several
+error-lock-busy = others have { $locks }
+    .hint = “roda locks” shows who; --wait D waits longer, and without --wait and --try it waits its turn
+error-lock-no-quorum = { $reachable } of { $voters } voters reachable, { $needed } needed
+    .hint = nobody gets a lock until then; “roda members” shows who is missing, --wait D waits for them
+error-lock-held-by-parent = lock “{ $lock }” is held by your own parent
+    .hint = a command that runs under a lock has it already; leave out the inner “roda lock”
+error-lock-full = too many locks or waiters
+    .hint = “roda locks” shows them; try again when there are fewer
+error-lock-not-held = nobody holds lock “{ $lock }”
+    .hint = “roda locks” shows which are held
+error-lock-lost = the lock was lost before the command could start
+    .hint = try again
+error-lock-lost-not-renewed = the lock is being lost: too few voters answer. The command is being stopped
+    .hint = “roda locks” and “roda members” show who is missing
+error-lock-lost-session-ended = the lock was lost: the group gave this node up. The command is being stopped
+    .hint = was this machine asleep or cut off? “roda status” shows how it is now
+error-lock-lost-revoked = an operator has released the lock by force. The command is being stopped
+    .hint = find out who and why before you start it again
+error-lock-lost-stopped = the node stops, and the lock ends with it. The command is being stopped
+    .hint = start the node with “roda up --detach”, then try again
+error-lock-lost-node = the lock is being lost: the node does not answer. The command is being stopped
+    .hint = see daemon.log in the node's home; “roda status” shows whether it runs
+error-unknown-hold = there is no hold “{ $hold }”, or it is over
+    .hint = docs/control-api.md shows how one begins
+error-command-not-found = there is no command “{ $command }”
+    .hint = check its name and PATH
+error-command-not-executable = “{ $path }” is no program that can be executed
+    .hint = check its permissions (chmod +x), or name its interpreter before it
 
 # Errors: database
 error-newer-database = the database was written by a newer version of Roda ({ $found }, this one knows { $known })
@@ -367,6 +504,8 @@ error-request-body = the body of the request is wrong: { $reason }
     .hint = docs/control-api.md shows it
 error-request-query = the query of the request is wrong: { $reason }
     .hint = docs/control-api.md shows it
+error-request-child = the process cannot be registered: { $reason }
+    .hint = docs/control-api.md shows what it needs
 error-request-path = { $path } is not an absolute path
     .hint = write it from “/” on
 
@@ -379,6 +518,10 @@ error-bench-worker = a process of the benchmark failed: { $reason }
     .hint = its own message stands above
 error-bench-nats = nats-server did not start
     .hint = run it by hand to see why
+error-bench-voters = the group came to { $found } voters
+    .hint = up to two nodes have one, up to six have three, more have five
+error-bench-overlap = two were inside the lock at once
+    .hint = this must never happen: please report it
 
 # Errors: anything else
 error-other = { $reason }

@@ -26,6 +26,9 @@ value-group-port = GRUPO:PORTA
 value-file = ARQUIVO
 value-shell = SHELL
 value-bytes = BYTES
+value-locks = TRAVAS
+value-lock = TRAVA
+value-cmd = CMD
 
 # Ajuda
 help = Dá às máquinas de uma rede um registro em grupo, cifrado e confiável, sem servidor
@@ -60,6 +63,9 @@ help-status = Mostra como está o nó
 help-say = Acrescenta mensagens a um tópico; volta quando estão duráveis aqui
 help-say-topic = O tópico; ele começa com a primeira mensagem
 help-say-text = A mensagem; “-” toma cada linha da entrada padrão como uma
+help-say-fenced = Sob a trava sob a qual este comando roda (RODA_LOCK, RODA_FENCE): recusado se um detentor posterior já escreveu
+help-say-fence = O número da posse (fence), em vez de RODA_FENCE
+help-say-lock = A trava, em vez de RODA_LOCK
 help-history = Lê um tópico
 help-history-topic = O tópico
 help-history-lines = Só as últimas N mensagens
@@ -76,6 +82,40 @@ help-mirror-topic = O tópico
 help-mirror-file = O arquivo; os mesmos bytes em todos os membros
 help-mirror-stop = Deixa de mantê-lo; o arquivo fica
 help-mirror-list = Lista os espelhos (como sem argumentos)
+help-lock = Executa um comando enquanto este nó tem uma ou mais travas; ninguém mais no grupo as tem
+help-lock-names = As travas, separadas por vírgula; todas de uma vez, nunca um impasse
+help-lock-priority = A urgência, de 0 a 9; a espera a aumenta aos poucos (padrão: 0)
+help-lock-wait = Espera no máximo isto; sai com 75 se não bastou
+help-lock-try = Não espera: sai com 75 se a trava não estiver livre agora
+help-lock-permits = Divide com outros que dizem o mesmo: no máximo N de cada vez
+help-lock-shared = Divide com quantos outros disserem o mesmo (leitores)
+help-lock-fresh = Antes recebe o que já se escreveu sob a trava neste tópico; repetível
+help-lock-command = O comando e seus argumentos, depois de “--”
+help-lock-examples =
+    O comando recebe RODA_LOCK, RODA_FENCE, RODA_LEASE_MS e RODA_LOST_FD (um descritor que fica legível
+    quando a trava corre risco). Ele e tudo o que iniciou terminam antes que outro entre; o que ele
+    deixa em segundo plano termina com ele. Se a trava se perde: saída 76.
+
+    Exemplos
+      roda lock impressora -- lp relatório.pdf
+      roda lock --try noturno -- ./backup.sh
+      roda lock --wait 30s --priority 5 banco,cache -- ./migrar
+      roda lock --permits 3 licença -- render cena.blend
+      roda lock release --force impressora
+help-lock-release = Faz parar quem tem uma trava e espera até que ela esteja livre
+help-lock-release-force = Que é isso mesmo: o que roda sob a trava é parado, em qualquer máquina
+help-lock-release-name = A trava
+help-locks = Mostra quem tem cada trava e quem espera por ela
+help-locks-names = Só estas travas (padrão: todas)
+help-locks-watch = Mostra de novo a cada meio segundo
+help-locks-examples =
+    CERCA cresce a cada concessão. PRIORIDADE: a pedida, e a que vale depois da espera.
+    ANTES, NO MÁXIMO: quantos outros ainda podem passar na frente, seja qual for a prioridade deles.
+
+    Exemplos
+      roda locks
+      roda locks --watch impressora
+      roda locks --json
 help-verify = Confere o banco de dados, todos os registros e todas as assinaturas
 help-completions = Imprime um script de completação
 help-completions-shell = bash, elvish, fish, powershell ou zsh
@@ -89,6 +129,13 @@ help-bench-multicast-loss = Fração dos datagramas que os receptores descartam,
 help-bench-multicast-seconds = Segundos a toda velocidade (padrão: 3)
 help-bench-multicast-runs = Rodadas, das quais se mostra a mediana (padrão: 3)
 help-bench-multicast-iface = Interface (padrão: lo)
+help-bench-lock = Mede com que rapidez uma trava passa de mão em mão
+help-bench-lock-contenders = Números de concorrentes, com vírgulas (padrão: 5,20)
+help-bench-lock-nodes = Nós em que estão (padrão: um para cada)
+help-bench-lock-voters = Só começa quando tantos votam (padrão: quantos o grupo escolher)
+help-bench-lock-seconds = Segundos de disputa (padrão: 5)
+help-bench-lock-runs = Rodadas, das quais se mostra a mediana (padrão: 3)
+help-bench-lock-iface = Interface (padrão: lo)
 help-help = Mostra a ajuda de um comando, ou “exit-codes”
 help-help-about = O comando
 
@@ -155,6 +202,7 @@ status-socket-value = { $path } (o caminho do diretório é longo demais para um
 status-counters = Contado
 status-rejected = Recusado
 status-problem = Problema:
+message-late = (atrasada)
 say-done =
     { $count ->
         [one] { $count } mensagem guardada.
@@ -173,6 +221,29 @@ mirror-done = { $path } agora é uma réplica de “{ $topic }”.
 mirror-stopped = { $path } deixou de ser mantido; o arquivo fica.
 mirror-line = { $topic }  { $path }  mensagens: { $messages }  esperando: { $waiting }
 mirror-fault = { "  " }problema: { $reason }
+lock-waiting = Esperando por { $locks }… Ctrl-C desiste; “roda locks” mostra a fila.
+lock-catching-up = Recebendo o que quem teve a trava antes escreveu…
+lock-left-behind =
+    { $count ->
+        [one] O comando deixou { $count } processo para trás; ele está sendo encerrado antes de soltar a trava.
+       *[other] O comando deixou { $count } processos para trás; eles estão sendo encerrados antes de soltar a trava.
+    }
+lock-released = { $lock } está livre.
+locks-voters = Votantes: { $voters }; { $reachable } de { $count } ao alcance, { $leader } lidera
+locks-none = Ninguém tem nem espera uma trava.
+locks-head-lock = TRAVA
+locks-head-state = ESTADO
+locks-head-node = NÓ
+locks-head-since = HÁ
+locks-head-fence = CERCA
+locks-head-priority = PRIORIDADE
+locks-head-bound = ANTES, NO MÁXIMO
+locks-inside = dentro
+locks-next = a seguir
+locks-revoked = sendo parado
+locks-waiting = espera
+locks-shared = dividida
+locks-free = livre
 verify-well = Está tudo bem: { $entries } entradas em { $batches } lotes assinados de { $authors } registros; falhas: { $faults }.
 verify-faults = Falhas: { $faults }. Conferidos: { $entries } entradas em { $batches } lotes assinados de { $authors } registros.
 
@@ -213,6 +284,16 @@ bench-cpu-send = µs/envio
 bench-cpu-receive = µs/receb.
 bench-repairs = reparos
 bench-nacks = NACKs
+bench-contenders = disputam
+bench-handoffs = passagens/s
+bench-fairness = máx/mín
+bench-alone = sozinho µs
+bench-api-acquire = API obter µs
+bench-api-release = API soltar µs
+bench-voters = votantes
+bench-fdatasync = fdatasync/s
+bench-ring = anel/s
+bench-ring-p50 = anel µs
 
 # Erros: uso
 error-usage-unknown-argument = aqui não existe a opção ou o argumento “{ $argument }”
@@ -237,6 +318,10 @@ error-usage-other = a linha de comando não faz sentido: { $reason }
     .hint = “roda help” mostra como se faz
 error-usage-duration = “{ $value }” não é uma duração
     .hint = escreva um número e uma unidade: 500ms, 10s, 5m, 2h ou 7d
+error-usage-fenced = este comando não roda sob nenhuma trava
+    .hint = execute-o com “roda lock TRAVA -- …”, ou diga a posse: --lock TRAVA --fence N
+error-usage-fenced-lock = este comando roda sob várias travas: { $locks }
+    .hint = diga sob qual delas escrever: --lock TRAVA
 error-usage-since = “{ $value }” não é um momento
     .hint = escreva 2026-05-04T03:02:01Z, ou há quanto tempo: 10m, 2h, 3d
 error-usage-regex = “{ $pattern }” não é uma expressão regular: { $reason }
@@ -247,6 +332,10 @@ error-usage-empty-name = o grupo precisa de um nome
     .hint = omita-o para chamar o grupo de “roda”
 error-usage-no-token = falta o convite
     .hint = passe-o como argumento, em RODA_TOKEN, ou com “-” na entrada padrão; um membro obtém um com “roda invite”
+error-usage-lock-command = “{ $argument }” está onde só cabem travas e opções
+    .hint = o comando vem depois de “--”: roda lock TRAVAS -- CMD
+error-usage-lock-force = para fazer parar quem tem “{ $lock }”, confirme com --force
+    .hint = “roda locks” mostra quem é; depois: roda lock release --force { $lock }
 error-usage-no-spawn = este comando inicia um nó, e --no-spawn o proíbe
     .hint = tire o --no-spawn
 
@@ -271,6 +360,8 @@ error-daemon-start = o nó não pôde ser iniciado: { $reason }
     .hint = execute “roda up” para ver mais
 error-daemon-died = o nó terminou enquanto iniciava
     .hint = as últimas palavras dele estão em { $home }/daemon.log
+error-daemon-inside-lock = nenhum nó roda em { $home }, e um que inicia sob uma trava seria encerrado com ela
+    .hint = inicie-o antes, fora do “roda lock”: roda up --detach
 error-daemon-lost = a conexão com o nó se perdeu ({ $reason })
     .hint = o nó pode ter sido parado; tente de novo, ou veja daemon.log no diretório dele
 error-daemon-answer = o nó respondeu algo inesperado: { $reason }
@@ -337,6 +428,10 @@ error-unknown-topic = o tópico “{ $topic }” não tem mensagens
     .hint = “roda topics” lista os que têm; “roda say { $topic } TEXTO” começa este
 error-empty-text = uma mensagem não pode ser vazia
     .hint = “roda say TÓPICO TEXTO”, ou “roda say TÓPICO -” para ler linhas da entrada padrão
+error-old-fence = a trava já passou adiante: um detentor com o número { $newest } escreveu neste tópico, então o número { $fence } não pode mais
+    .hint = nada foi guardado; pare o que roda com o número antigo e pegue a trava de novo
+error-fence-not-held = este nó não detém a trava “{ $lock }” com o número { $fence }
+    .hint = nada foi guardado; a trava foi perdida ou solta, pegue-a de novo: “roda lock { $lock } -- …”
 error-too-long = uma mensagem tem no máximo { $most } bytes; esta tem { $bytes }
     .hint = divida-a em várias mensagens
 error-line-too-long = a linha { $line } tem mais de { $most } bytes; as anteriores estão guardadas ({ $stored })
@@ -349,6 +444,48 @@ error-not-a-mirror = { $path } existe e não é um espelho deste tópico
     .hint = escolha um caminho em que ainda não há nada; o arquivo não foi tocado
 error-unknown-mirror = { $path } não é um espelho
     .hint = “roda mirror --list” os mostra
+
+# Erros: travas
+error-lock-name-empty = o nome de uma trava não pode ser vazio
+    .hint = use letras, dígitos, “-”, “_”, “.”, “:” e “/”; várias travas se separam por vírgula
+error-lock-name-too-long = o nome de uma trava tem no máximo 128 bytes; este tem { $bytes }
+    .hint = escolha um nome mais curto
+error-lock-name-bad-character = o nome de uma trava não pode conter { $character }
+    .hint = use letras, dígitos, “-”, “_”, “.”, “:” e “/”; várias travas se separam por vírgula
+error-lock-name-bad-start = o nome de uma trava não pode começar com { $character }
+    .hint = comece com uma letra ou um dígito
+error-lock-name-twice = a trava “{ $lock }” aparece duas vezes
+    .hint = cite cada trava uma só vez
+error-lock-name-too-many = dá para ter no máximo { $most } travas de uma vez, não { $count }
+    .hint = uma trava de sentido mais amplo talvez substitua várias
+error-lock-busy = outros têm { $locks }
+    .hint = “roda locks” mostra quem; --wait D espera mais, e sem --wait nem --try espera-se a vez
+error-lock-no-quorum = { $reachable } de { $voters } votantes ao alcance; são precisos { $needed }
+    .hint = até lá ninguém recebe uma trava; “roda members” mostra quem falta, --wait D espera por eles
+error-lock-held-by-parent = quem tem a trava “{ $lock }” é o seu próprio processo pai
+    .hint = um comando que roda sob uma trava já a tem; tire o “roda lock” de dentro
+error-lock-full = há travas ou filas demais
+    .hint = “roda locks” as mostra; tente de novo quando houver menos
+error-lock-not-held = ninguém tem a trava “{ $lock }”
+    .hint = “roda locks” mostra quais estão ocupadas
+error-lock-lost = a trava se perdeu antes que o comando pudesse começar
+    .hint = tente de novo
+error-lock-lost-not-renewed = a trava está se perdendo: poucos votantes respondem. O comando está sendo parado
+    .hint = “roda locks” e “roda members” mostram quem falta
+error-lock-lost-session-ended = a trava se perdeu: o grupo deu este nó por perdido. O comando está sendo parado
+    .hint = esta máquina dormiu ou ficou isolada? “roda status” mostra como ela está agora
+error-lock-lost-revoked = um operador soltou a trava à força. O comando está sendo parado
+    .hint = descubra quem e por quê antes de começar de novo
+error-lock-lost-stopped = o nó está parando, e a trava acaba com ele. O comando está sendo parado
+    .hint = inicie o nó com “roda up --detach” e tente de novo
+error-lock-lost-node = a trava está se perdendo: o nó não responde. O comando está sendo parado
+    .hint = veja daemon.log no diretório do nó; “roda status” mostra se ele está em execução
+error-unknown-hold = não há a posse “{ $hold }”, ou ela já acabou
+    .hint = docs/control-api.md mostra como uma começa
+error-command-not-found = não existe o comando “{ $command }”
+    .hint = confira o nome e a variável PATH
+error-command-not-executable = “{ $path }” não é um programa que se possa executar
+    .hint = confira as permissões (chmod +x), ou ponha o interpretador antes dele
 
 # Erros: banco de dados
 error-newer-database = o banco de dados foi escrito por uma versão mais nova do Roda ({ $found }; esta conhece { $known })
@@ -367,6 +504,8 @@ error-request-body = o corpo do pedido está errado: { $reason }
     .hint = docs/control-api.md o mostra
 error-request-query = a consulta do pedido está errada: { $reason }
     .hint = docs/control-api.md a mostra
+error-request-child = o processo não pode ser registrado: { $reason }
+    .hint = docs/control-api.md mostra o que é preciso
 error-request-path = { $path } não é um caminho absoluto
     .hint = escreva-o a partir de “/”
 
@@ -379,6 +518,10 @@ error-bench-worker = um processo da medição falhou: { $reason }
     .hint = a mensagem dele está acima
 error-bench-nats = nats-server não iniciou
     .hint = execute-o à mão para ver por quê
+error-bench-voters = o grupo chegou a { $found } votantes
+    .hint = até dois nós têm um, até seis têm três, mais têm cinco
+error-bench-overlap = dois estiveram na trava ao mesmo tempo
+    .hint = isso nunca pode acontecer: por favor, relate
 
 # Erros: o resto
 error-other = { $reason }

@@ -38,6 +38,16 @@ fn mistyped_commands_and_options() {
     check(&["history"], 2, "error: something is missing: <TOPIC>");
     check(&["say", "t"], 2, "error: something is missing: <TEXT>...");
     check(
+        &["say", "--fenced", "t", "x"],
+        2,
+        "error: this command runs under no lock",
+    );
+    check(
+        &["say", "--lock", "a b", "--fence", "1", "t", "x"],
+        2,
+        "error: “a b” is no value for “--lock <LOCK>”",
+    );
+    check(
         &["invite", "--uses", "0"],
         2,
         "error: “0” is no value for “--uses <N>”",

@@ -5,7 +5,9 @@
 )]
 
 mod bad_input;
+mod fake_node;
 mod one_machine;
 mod plain_multicast;
 mod roda;
 mod snapshots;
+mod wrapper;

@@ -21,7 +21,7 @@ fn compare(name: &str, text: &str) {
     assert!(text == expected, "{name} is longer or shorter now");
 }
 
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 26] = [
     &[],
     &["create"],
     &["invite"],
@@ -37,11 +37,15 @@ const COMMANDS: [&[&str]; 22] = [
     &["topics"],
     &["chat"],
     &["mirror"],
+    &["lock"],
+    &["lock", "release"],
+    &["locks"],
     &["verify"],
     &["completions"],
     &["demo"],
     &["bench"],
     &["bench", "multicast"],
+    &["bench", "lock"],
     &["help"],
     &["help", "exit-codes"],
 ];
@@ -97,7 +101,7 @@ fn completions_name_the_commands_for_every_shell() {
         let ended = run(&["completions", shell]);
         assert_eq!(ended.code, Some(0));
         assert!(ended.stdout.contains("history"), "{shell}");
-        for hidden in ["danger-loss", "bench-worker", "daemon"] {
+        for hidden in ["danger-loss", "bench-worker", "daemon", "__exec"] {
             assert!(!ended.stdout.contains(hidden), "{hidden} in {shell}");
         }
     }

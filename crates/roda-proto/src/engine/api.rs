@@ -10,7 +10,7 @@ use core::time::Duration;
 use crate::error::Rejected;
 use crate::group::InviteId;
 use crate::id::{AuthorId, EpochTag, NodeId, Seq};
-use crate::log::{Batch, Topic};
+use crate::log::{Batch, Hold, Topic};
 use crate::record::{EpochRecord, Record};
 use crate::stream::Refusal;
 use crate::time::{Hlc, Timestamp, WallTime};
@@ -117,6 +117,15 @@ pub enum Command {
         /// Where.
         topic: Topic,
         /// Their bodies, each at most [`crate::log::BODY_LEN_MAX`].
+        bodies: Vec<Vec<u8>>,
+    },
+    /// The same under a lock. Whether the hold is live is the caller's to know.
+    AppendFenced {
+        /// Where.
+        topic: Topic,
+        /// Under which hold.
+        hold: Hold,
+        /// Their bodies; with the hold, each is at most [`crate::log::BODY_LEN_MAX`].
         bodies: Vec<Vec<u8>>,
     },
     /// Publish an invite.

@@ -28,7 +28,17 @@ impl Engine {
             return Err(CommandError::NotMember);
         }
         match command {
-            Command::Append { topic, bodies } => self.append(id, topic, bodies),
+            Command::Append { topic, bodies } => {
+                self.append(id, EntryKind::Message, topic, bodies.into())
+            }
+            Command::AppendFenced {
+                topic,
+                hold,
+                bodies,
+            } => {
+                let bodies = bodies.iter().map(|body| hold.entry_body(body));
+                self.append(id, EntryKind::Fenced, topic, bodies.collect())
+            }
             Command::Found { salt, name, nick } => {
                 self.is_founding = true;
                 let profile = self.profile(nick);
@@ -110,8 +120,9 @@ impl Engine {
     fn append(
         &mut self,
         id: CommandId,
+        kind: EntryKind,
         topic: Topic,
-        bodies: Vec<Vec<u8>>,
+        bodies: VecDeque<Vec<u8>>,
     ) -> Result<(), CommandError> {
         if bodies.iter().any(|body| body.len() > BODY_LEN_MAX) {
             return Err(CommandError::TooLong);
@@ -125,9 +136,9 @@ impl Engine {
         }
         self.outbox.push(Draft {
             command: Some(id),
-            kind: EntryKind::Message,
+            kind,
             topic: Some(topic),
-            bodies: VecDeque::from(bodies),
+            bodies,
             records: Vec::new(),
         });
         Ok(())

@@ -386,6 +386,19 @@ impl Engine {
         self.logs.vector().collect()
     }
 
+    /// This node's author and its last durable entry.
+    #[must_use]
+    pub fn head(&self) -> (AuthorId, Seq) {
+        (self.author, self.logs.durable(&self.author))
+    }
+
+    /// Whether this node durably has an entry, or will never have it: it was cut off, or its author
+    /// signed two logs.
+    #[must_use]
+    pub fn is_settled(&self, author: &AuthorId, seq: Seq) -> bool {
+        self.logs.is_settled(author, seq, &self.membership)
+    }
+
     /// Number of durable entries.
     #[must_use]
     pub const fn entries(&self) -> u64 {

@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::group::control::Control;
 use crate::group::{InviteToken, founding_group_id};
-use crate::log::{EntryKind, Topic};
+use crate::log::{BODY_LEN_MAX, EntryKind, Hold, Topic};
 use crate::record::{Head, Identity};
 use crate::stream::join_proof_message;
 use crate::time::WallTime;
+use crate::token::{Fence, Frontier, LockName};
 
 const START: u64 = 1_700_000_000_000;
 
@@ -324,11 +325,9 @@ impl Net {
                 Output::Event(Event::Done { command, .. }) => host.done.push(command),
                 Output::Event(Event::Failed { error, .. }) => host.failed.push(error),
                 Output::Event(Event::Delivered(batch)) => {
-                    let messages = batch
-                        .entries()
-                        .filter(|entry| entry.kind == EntryKind::Message);
+                    let messages = batch.entries().filter_map(|entry| entry.said());
                     host.texts.extend(
-                        messages.map(|entry| String::from_utf8_lossy(entry.body).to_string()),
+                        messages.map(|said| String::from_utf8_lossy(said.body).to_string()),
                     );
                 }
                 Output::Event(Event::Stable(hlc)) => host.stable = hlc,
@@ -384,6 +383,64 @@ fn what_one_says_reaches_all_once() {
         );
         assert_eq!(net.hosts[index].engine.members().len(), 4);
     }
+}
+
+fn hold(fence: u64) -> Hold {
+    let lock = LockName::new("db").unwrap();
+    Hold::new(lock, Fence(fence), Frontier::default())
+}
+
+fn say_fenced(net: &mut Net, index: usize, hold: &Hold, body: Vec<u8>) {
+    let command = Command::AppendFenced {
+        topic: Topic::new("t").unwrap(),
+        hold: hold.clone(),
+        bodies: vec![body],
+    };
+    let input = Input::Command(CommandId(50), command);
+    net.input(index, input).unwrap();
+}
+
+#[test]
+fn what_is_said_under_a_lock_reaches_the_others_with_its_hold() {
+    let mut net = Net::group_of(2);
+    say_fenced(&mut net, 0, &hold(7), b"x".to_vec());
+    net.run(100);
+    assert_eq!(net.texts(1), ["x"]);
+    let stored = net.hosts[1].disk.batches.iter();
+    let mut fenced = stored.flat_map(|batch| batch.entries()).filter(|entry| {
+        entry.kind == EntryKind::Fenced && entry.said().unwrap().hold == Some(hold(7))
+    });
+    assert_eq!(fenced.by_ref().count(), 1);
+}
+
+#[test]
+fn the_limit_of_a_body_holds_with_its_hold() {
+    let mut net = Net::group_of(1);
+    let overhead = hold(7).entry_body(&[0; 1000]).len() - 1000;
+    say_fenced(&mut net, 0, &hold(7), vec![0; BODY_LEN_MAX - overhead]);
+    assert!(net.hosts[0].failed.is_empty());
+    say_fenced(&mut net, 0, &hold(7), vec![0; BODY_LEN_MAX - overhead + 1]);
+    assert_eq!(net.hosts[0].failed, [CommandError::TooLong]);
+}
+
+#[test]
+fn an_entry_is_settled_once_it_is_durable_or_can_never_come() {
+    let mut net = Net::group_of(3);
+    net.is_cut = |from, to| from == 2 || to == 2;
+    net.say(0, "a");
+    net.run(1_000);
+    let (author, seq) = net.hosts[0].engine.head();
+    assert!(net.hosts[1].engine.is_settled(&author, seq));
+    assert!(!net.hosts[1].engine.is_settled(&author, seq.next()));
+    assert!(!net.hosts[2].engine.is_settled(&author, seq));
+    // What somebody says who is removed before anyone has heard it never comes.
+    net.say(2, "lost");
+    let (lost, seq) = net.hosts[2].engine.head();
+    let node = net.hosts[2].node();
+    assert!(!net.hosts[1].engine.is_settled(&lost, seq));
+    net.command(0, Command::Remove { node });
+    net.run(1_000);
+    assert!(net.hosts[1].engine.is_settled(&lost, seq));
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub enum EntryKind {
     Message,
     /// A change of the group: see [`crate::group`].
     Control,
+    /// A message written under a lock: see [`crate::log::fenced`].
+    Fenced,
     /// Written by a newer version.
     Unknown(u8),
 }
@@ -59,6 +61,7 @@ impl EntryKind {
         match self {
             Self::Message => 0,
             Self::Control => 1,
+            Self::Fenced => 2,
             Self::Unknown(kind) => kind,
         }
     }
@@ -67,6 +70,7 @@ impl EntryKind {
         match kind {
             0 => Self::Message,
             1 => Self::Control,
+            2 => Self::Fenced,
             other => Self::Unknown(other),
         }
     }
@@ -126,6 +130,7 @@ pub struct Batch {
     topics: Vec<(u32, u8)>,
     entries_at: u32,
     has_control: bool,
+    has_fenced: bool,
 }
 
 impl fmt::Debug for Batch {
@@ -201,6 +206,7 @@ impl Batch {
             topics,
             entries_at,
             has_control: false,
+            has_fenced: false,
         };
         batch.check_entries(count)?;
         Ok(batch)
@@ -220,12 +226,14 @@ impl Batch {
             let topic_fits = match kind {
                 EntryKind::Message => known_topic,
                 EntryKind::Control => topic == NO_TOPIC,
-                EntryKind::Unknown(_) => known_topic || topic == NO_TOPIC,
+                // Versions that do not know fenced entries take either; all have to take the same batches.
+                EntryKind::Fenced | EntryKind::Unknown(_) => known_topic || topic == NO_TOPIC,
             };
             if (index == 0) != (delta == 0) || body.len() > BODY_LEN_MAX || !topic_fits {
                 return Err(Rejected::Malformed);
             }
             self.has_control |= kind == EntryKind::Control;
+            self.has_fenced |= kind == EntryKind::Fenced;
         }
         self.hlc_last = hlc;
         if reader.is_empty() {
@@ -267,6 +275,12 @@ impl Batch {
     #[must_use]
     pub const fn has_control(&self) -> bool {
         self.has_control
+    }
+
+    /// Whether any entry is a fenced one.
+    #[must_use]
+    pub const fn has_fenced(&self) -> bool {
+        self.has_fenced
     }
 
     /// Whether all entries are control entries.

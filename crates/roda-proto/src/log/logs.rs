@@ -213,6 +213,13 @@ impl Logs {
         }
     }
 
+    /// Whether an entry is durable here, or will never come: cut off, or of a frozen author.
+    #[must_use]
+    pub fn is_settled(&self, author: &AuthorId, seq: Seq, membership: &Membership) -> bool {
+        let is_under_way = self.accepted(author) >= seq;
+        self.durable(author) >= seq || (!is_under_way && self.is_satisfied(author, seq, membership))
+    }
+
     fn wait(&mut self, batch: &Arc<Batch>) -> Result<Verdict, Rejected> {
         let key = (batch.author, batch.first);
         if self.pending.contains_key(&key) {

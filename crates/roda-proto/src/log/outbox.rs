@@ -136,7 +136,7 @@ impl Outbox {
         self.bytes += draft.bodies.iter().map(Vec::len).sum::<usize>();
         let queue = match draft.kind {
             EntryKind::Control => &mut self.control,
-            EntryKind::Message | EntryKind::Unknown(_) => &mut self.messages,
+            EntryKind::Message | EntryKind::Fenced | EntryKind::Unknown(_) => &mut self.messages,
         };
         queue.push_back(Waiting {
             draft,

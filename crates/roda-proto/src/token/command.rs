@@ -150,6 +150,9 @@ pub enum LockCommand {
         /// Who wants it, for the record.
         #[n(1)]
         by: NodeId,
+        /// Only grants up to this fence: whoever comes later is not meant, however late this comes.
+        #[n(2)]
+        upto: Fence,
     },
 }
 

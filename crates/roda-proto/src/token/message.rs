@@ -111,6 +111,16 @@ pub enum LockMessage {
     /// This node leads, or tried to, but too few voters answer.
     #[n(10)]
     NoQuorum(#[n(0)] Quorum),
+    /// Leader to node: the table does not have these requests (any more), as the node wanted.
+    #[n(11)]
+    Withdrawn {
+        /// Whose.
+        #[n(0)]
+        session: SessionId,
+        /// Which.
+        #[n(1)]
+        requests: Vec<RequestId>,
+    },
 }
 
 /// How many voters there are and answer.
@@ -199,6 +209,10 @@ pub struct GrantView {
     #[n(2)]
     pub last_fence: Fence,
     /// The grants that must be left before this one may be entered; empty: enter.
+    ///
+    /// Each set that was ever told is enough by itself: once all in it have sent their token, enter. But
+    /// that a grant is missing in a later set does not say that it was left: it may have been given up,
+    /// and then those before it have taken its place.
     #[n(3)]
     pub after: BTreeSet<Fence>,
     /// Who gets the token when this one is left.

@@ -42,7 +42,7 @@ pub use timings::Timings;
 /// Most locks that one request names.
 pub const LOCKS_PER_REQUEST_MAX: usize = 16;
 /// Most requests, waiting and granted, of one session.
-pub const REQUESTS_PER_SESSION_MAX: usize = 4096;
+pub const REQUESTS_PER_SESSION_MAX: usize = 1024;
 /// Most requests, waiting and granted, of all sessions.
 pub const REQUESTS_MAX: usize = 262_144;
 /// Most grants of one lock, live and chosen to follow, whatever its permits; who comes next waits.
@@ -72,7 +72,7 @@ pub const SHORT_HOLD_MILLIS: u64 = 20;
 /// Most commands in one proposal.
 pub const COMMANDS_PER_PROPOSAL_MAX: usize = 1024;
 /// Most idle tokens that a node keeps.
-pub const IDLE_TOKENS_MAX: usize = 1024;
+pub const IDLE_TOKENS_MAX: usize = 512;
 /// Shortest session time that a node can ask for.
 pub const SESSION_MILLIS_MIN: u32 = 500;
 /// Longest session time that a node can ask for.

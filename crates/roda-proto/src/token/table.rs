@@ -120,7 +120,7 @@ impl Table {
             } => self.release(session, fence, (frontier, held_millis), fx),
             LockCommand::Close { session } => self.end(session, SessionCause::Closed, fx),
             LockCommand::Expire { session } => self.end(session, SessionCause::Expired, fx),
-            LockCommand::Force { ref lock, by } => self.force(lock, by, fx),
+            LockCommand::Force { ref lock, by, upto } => self.force(lock, by, upto, fx),
         }
     }
 

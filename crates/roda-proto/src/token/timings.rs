@@ -71,10 +71,11 @@ impl Timings {
         self.session * 15
     }
 
-    /// An unanswered message to the leader is sent again after so long.
+    /// An unanswered message to the leader is sent again after so long: often enough that a short
+    /// interruption ends before a holder at risk is asked to stop.
     #[must_use]
     pub fn retry(&self) -> Duration {
-        self.session / 8
+        self.session / 16
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use roda_sim::runner::{self, Plan};
+use roda_sim::runner::{self, Kind, Plan};
 use roda_sim::scenario::{NAMED, large_group};
 
 const USAGE: &str = "\
@@ -12,6 +12,7 @@ usage: cargo xtask sim [OPTIONS]
   --seeds N       how many seeds to run (default 100, or as many as --seconds allow)
   --seed S        the first one (default 0)
   --seconds T     stop after so many seconds
+  --token         the lock protocol instead of the log
   --nodes N       members in each run (default: drawn)
   --large N       instead: a group of N nodes, NACKs and repairs against RFC 5401
   --loss P        with --large: loss of each datagram at each receiver (default 0.01)
@@ -55,6 +56,7 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
     let (mut seeds, mut plan) = (
         None,
         Plan {
+            kind: Kind::Group,
             first: 0,
             seeds: 0,
             limit: None,
@@ -68,6 +70,10 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
     while let Some(option) = rest.next() {
         if option == "--help" {
             return Ok(Task::Help);
+        }
+        if option == "--token" {
+            plan.kind = Kind::Token;
+            continue;
         }
         let value = rest
             .next()
@@ -90,6 +96,9 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
             "--named" => name = Some(value.clone()),
             _ => return Err(format!("unknown option {option:?}")),
         }
+    }
+    if plan.kind == Kind::Token && plan.nodes.is_some() {
+        return Err("--nodes is not for --token".into());
     }
     let seed = plan.first;
     // With a time limit alone, the limit decides.

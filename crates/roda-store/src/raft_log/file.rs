@@ -12,7 +12,8 @@ use crate::{Result, StoreError, connection, place, schema, store};
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"RodL");
 const VERSION: u32 = 1;
 /// Migration `n` leads from version `n` to `n + 1`. A released one is never edited.
-const MIGRATIONS: [&str; VERSION as usize] = [include_str!("0001_raft.sql")];
+const MIGRATIONS: [schema::Migration; VERSION as usize] =
+    [schema::Migration::sql(include_str!("0001_raft.sql"))];
 
 /// An entry is short; a commit writes two or three pages.
 const PAGE_LEN: u32 = 4096;

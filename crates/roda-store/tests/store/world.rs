@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use roda_proto::crypto::SigningKey;
-use roda_proto::log::BatchBuilder;
+use roda_proto::log::{BatchBuilder, Hold};
 use roda_proto::{
     AuthorId, Batch, EntryKind, GroupId, Hash, Hlc, Identity, Incarnation, Record, Seq, Topic,
     crypto,
@@ -49,6 +49,34 @@ impl Author {
             };
             builder.push(Hlc(*clock), kind, topic.as_ref(), body);
         }
+        self.seal(builder)
+    }
+
+    /// The next batch: one entry, written under a lock.
+    pub(crate) fn write_fenced(
+        &mut self,
+        clock: u64,
+        topic: &str,
+        hold: &Hold,
+        body: &[u8],
+    ) -> Arc<Batch> {
+        self.write_kind(clock, EntryKind::Fenced, topic, &hold.entry_body(body))
+    }
+
+    /// The next batch: one entry of any kind.
+    pub(crate) fn write_kind(
+        &mut self,
+        clock: u64,
+        kind: EntryKind,
+        topic: &str,
+        body: &[u8],
+    ) -> Arc<Batch> {
+        let mut builder = BatchBuilder::new(self.next);
+        builder.push(Hlc(clock), kind, Some(&topic_named(topic)), body);
+        self.seal(builder)
+    }
+
+    pub(crate) fn seal(&mut self, builder: BatchBuilder) -> Arc<Batch> {
         let key = SigningKey::from_seed(&self.seed);
         let batch = builder.seal(&key, self.incarnation, self.prev, &[]);
         (self.next, self.prev) = (batch.last.next(), batch.hash);

@@ -1,13 +1,31 @@
 //! Locks: taking turns within the group.
 
+mod ask;
+mod clients;
+mod guard;
+mod leader;
+mod report;
+mod run;
+mod service;
+
 use std::time::Duration;
 
-use roda_proto::token::{Fence, HoldState, LockName, LockStatus, Permits, Priority, Quorum};
-use roda_proto::{NodeId, Topic};
-use tokio::sync::watch;
+use roda_proto::NodeId;
+use roda_proto::token::{
+    Acquire, Fence, Frontier, LockName, LockStatus, Permits, Priority, Quorum, RequestId,
+};
+use tokio::time::timeout;
 
-use crate::error::Result;
+use self::clients::Ticket;
+use self::service::Asked;
+use crate::error::{Error, Result};
 use crate::node::Node;
+
+pub use self::guard::Guard;
+pub(crate) use self::run::{LockParts, LockService, Switchboard};
+
+/// "At once" takes a moment: a token that lies idle at another node has to be fetched.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 impl Node {
     /// A lock by name. Nothing happens before one of the `acquire` methods.
@@ -24,25 +42,33 @@ impl Node {
             names,
             priority: Priority::default(),
             permits: Permits::EXCLUSIVE,
-            fresh: Vec::new(),
+            is_fresh: false,
         }
     }
 
     /// Holders and waiters of all locks, or of those in `names`, as the leading voter knows them.
     ///
     /// # Errors
-    /// [`Error::NoQuorum`](crate::Error::NoQuorum) if no leader can be reached.
-    pub async fn lock_report(&self, _names: &[LockName]) -> Result<LockReport> {
-        todo!()
+    /// [`Error::NoQuorum`] if no leader can be reached.
+    pub async fn lock_report(&self, names: &[LockName]) -> Result<LockReport> {
+        self.shared.locks.switchboard.report(names).await
     }
 
     /// Has whoever holds the lock stopped, and returns when it is free: what runs under it is killed by
     /// its own node, or the session of a lost node ends. Two are never inside, not even so.
     ///
     /// # Errors
-    /// [`Error::NotHeld`](crate::Error::NotHeld), or too few voters answer.
-    pub async fn force_release(&self, _name: &LockName) -> Result<()> {
-        todo!()
+    /// [`Error::NotHeld`], or too few voters answer.
+    pub async fn force_release(&self, name: &LockName) -> Result<()> {
+        self.shared.locks.switchboard.force(name).await
+    }
+
+    /// What earlier holders wrote under a lock that this node holds with this fence; `None` if it does
+    /// not, or not any more.
+    #[must_use]
+    pub fn held_frontier(&self, name: &LockName, fence: Fence) -> Option<Frontier> {
+        let locks = self.shared.locks.locks();
+        locks.held_frontier(name, fence)
     }
 }
 
@@ -53,28 +79,34 @@ pub struct LockRequest {
     names: Vec<LockName>,
     priority: Priority,
     permits: Permits,
-    fresh: Vec<Topic>,
+    is_fresh: bool,
 }
 
 impl LockRequest {
     /// How urgent: 0 (least, the default) to 9.
     #[must_use]
-    pub fn priority(mut self, priority: Priority) -> Self {
+    pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
     }
 
     /// With how many others at most, this one included, the lock is shared.
     #[must_use]
-    pub fn permits(mut self, permits: Permits) -> Self {
+    pub const fn permits(mut self, permits: Permits) -> Self {
         self.permits = permits;
         self
     }
 
-    /// Only inside once this node has all that earlier holders wrote to the topic under the lock.
+    /// Together with all others that share.
     #[must_use]
-    pub fn fresh(mut self, topic: Topic) -> Self {
-        self.fresh.push(topic);
+    pub const fn shared(self) -> Self {
+        self.permits(Permits::SHARED)
+    }
+
+    /// Only inside once this node has all that earlier holders wrote to the log under the lock.
+    #[must_use]
+    pub const fn fresh(mut self) -> Self {
+        self.is_fresh = true;
         self
     }
 
@@ -83,34 +115,111 @@ impl LockRequest {
     /// Cancel-safe: dropped, the request is withdrawn, also if it was granted in that moment.
     ///
     /// # Errors
-    /// [`Error::LockRefused`](crate::Error::LockRefused) or [`Error::Stopped`](crate::Error::Stopped).
-    /// While too few voters answer, it waits.
+    /// [`Error::LockRefused`] or [`Error::Stopped`]. While too few voters answer, it waits.
     pub async fn acquire(self) -> Result<Guard> {
-        let _ = (
-            self.node,
-            self.names,
-            self.priority,
-            self.permits,
-            self.fresh,
-        );
-        todo!()
+        self.acquire_watched(|_progress| {}).await
     }
 
     /// Waits no longer than `time`; zero: only if it can be had at once.
     ///
+    /// Cancel-safe, as [`Self::acquire`] is.
+    ///
     /// # Errors
-    /// [`Error::LockBusy`](crate::Error::LockBusy) if others had it all the time, and
-    /// [`Error::NoQuorum`](crate::Error::NoQuorum) if too few voters answered.
-    pub async fn acquire_within(self, _time: Duration) -> Result<Guard> {
-        todo!()
+    /// [`Error::LockBusy`] if others had it all the time, and [`Error::NoQuorum`] if too few voters
+    /// answered.
+    pub async fn acquire_within(self, time: Duration) -> Result<Guard> {
+        let node = self.node.clone();
+        let time = if time.is_zero() { AT_ONCE } else { time };
+        match timeout(time, self.acquire()).await {
+            Ok(done) => done,
+            Err(_elapsed) => Err(node.why_busy()),
+        }
     }
 
     /// As [`Self::acquire`], and tells how the waiting goes.
     ///
     /// # Errors
     /// As [`Self::acquire`].
-    pub async fn acquire_watched(self, _progress: impl FnMut(Waiting)) -> Result<Guard> {
-        todo!()
+    pub async fn acquire_watched(self, mut progress: impl FnMut(Waiting)) -> Result<Guard> {
+        let Self {
+            node,
+            names,
+            priority,
+            permits,
+            is_fresh,
+        } = self;
+        let wish = Acquire {
+            locks: names.clone(),
+            permits,
+            priority,
+        };
+        let asked = node.shared.locks.locks().acquire(wish);
+        let guard = match asked.map_err(Error::LockRefused)? {
+            Asked::Inside(request, entered) => Guard::new(node, names, request, entered),
+            Asked::Waiting(request, ticket) => {
+                let pending = Pending {
+                    node: &node,
+                    request: Some(request),
+                };
+                let entered = wait(ticket, &mut progress).await?;
+                pending.done();
+                Guard::new(node, names, request, entered)
+            }
+        };
+        if is_fresh {
+            progress(Waiting::CatchingUp);
+            guard.catch_up().await?;
+        }
+        Ok(guard)
+    }
+}
+
+impl Node {
+    /// Why a lock was not obtained in time.
+    #[must_use]
+    pub fn why_busy(&self) -> Error {
+        match self.shared.locks.switchboard.missing_quorum() {
+            Some(quorum) => Error::NoQuorum(quorum),
+            None => Error::LockBusy,
+        }
+    }
+}
+
+async fn wait(ticket: Ticket, progress: &mut impl FnMut(Waiting)) -> Result<clients::Entered> {
+    let Ticket {
+        mut entered,
+        progress: mut changes,
+    } = ticket;
+    progress(*changes.borrow_and_update());
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut entered => {
+                let answer = answer.map_err(|_stopped| Error::Stopped)?;
+                return answer.map_err(Error::LockRefused);
+            }
+            Ok(()) = changes.changed() => progress(*changes.borrow_and_update()),
+        }
+    }
+}
+
+/// Withdraws a request that is dropped while it waits.
+struct Pending<'a> {
+    node: &'a Node,
+    request: Option<RequestId>,
+}
+
+impl Pending<'_> {
+    fn done(mut self) {
+        self.request = None;
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request {
+            self.node.shared.locks.locks().cancel(request);
+        }
     }
 }
 
@@ -123,49 +232,6 @@ pub enum Waiting {
     NoQuorum(Quorum),
     /// It has the lock; the node catches up with what earlier holders wrote.
     CatchingUp,
-}
-
-/// A lock that is held. Dropped, it is released.
-pub struct Guard {
-    fence: Fence,
-    state: watch::Receiver<HoldState>,
-}
-
-impl Guard {
-    /// The number of this hold: larger than that of every earlier one in the group.
-    #[must_use]
-    pub fn fence(&self) -> Fence {
-        self.fence
-    }
-
-    /// The locks.
-    #[must_use]
-    pub fn names(&self) -> &[LockName] {
-        todo!()
-    }
-
-    /// How long the lock is this node's for certain, if nothing more is heard from the voters.
-    #[must_use]
-    pub fn remaining(&self) -> Duration {
-        todo!()
-    }
-
-    /// How safe the hold is, now and as it changes.
-    #[must_use]
-    pub fn state(&self) -> watch::Receiver<HoldState> {
-        self.state.clone()
-    }
-
-    /// Returns when the holder should stop: the lock is about to be lost. Cancel-safe.
-    pub async fn lost(&self) {
-        let mut state = self.state.clone();
-        let over = |state: &HoldState| matches!(state, HoldState::Stop(_) | HoldState::Kill(_));
-        // An error means that the node has stopped.
-        let _stopped = state.wait_for(over).await;
-    }
-
-    /// Releases the lock; the same as dropping.
-    pub fn release(self) {}
 }
 
 /// What `roda locks` shows.

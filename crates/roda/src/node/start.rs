@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roda_proto::group::{InviteToken, founding_group_id, short_name};
-use roda_proto::{Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, crypto};
-use roda_store::Store;
+use roda_proto::{
+    AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, crypto,
+};
+use roda_store::{RaftLog, Store};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
 use super::{Node, Shared};
+use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{DATABASE, host_name, prepare};
+use crate::link::{Contacts, Links};
+use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
 use crate::net::{Net, OpenError};
 use crate::random;
@@ -28,6 +33,12 @@ use crate::writer::Writer;
 const REQUESTS_MAX: usize = 256;
 /// Batches a subscriber may be behind.
 const DELIVERED_MAX: usize = 4096;
+
+/// The setting of a group's founder that names the log with which the voters begin.
+const VOTERS: &str = "voters";
+const TO_BE_FOUNDED: &str = "to be founded";
+/// The voters' log, beside the database.
+const VOTERS_LOG: &str = "locks.db";
 
 /// What differs between a new, a joining and a returning node.
 struct Start {
@@ -63,6 +74,9 @@ impl Node {
         };
         let mut store =
             Store::create(&database, &record).map_err(|error| Error::store(home, error))?;
+        store
+            .set_meta(VOTERS, TO_BE_FOUNDED)
+            .map_err(|error| Error::store(home, error))?;
         let secret = Zeroizing::new(random::bytes()?);
         let epoch = EpochRecord {
             tag: crypto::epoch_tag(&secret),
@@ -83,7 +97,8 @@ impl Node {
                 hints: Vec::new(),
             },
             &options,
-        )?;
+        )
+        .await?;
         node.command(Command::Found { salt, name, nick }).await?;
         Ok(node)
     }
@@ -141,7 +156,7 @@ impl Node {
             admission: Some(CatchUp { fetched, task }),
             hints: token.hints.clone(),
         };
-        let node = Self::start(home, start, &options)?;
+        let node = Self::start(home, start, &options).await?;
         node.wait_until_member(timeout).await?;
         node.command(Command::Introduce { nick }).await?;
         Ok(node)
@@ -191,7 +206,8 @@ impl Node {
                 hints: Vec::new(),
             },
             &options,
-        )?;
+        )
+        .await?;
         node.introduce(&options);
         Ok(node)
     }
@@ -230,9 +246,9 @@ impl Node {
         self.shared.requests.downgrade()
     }
 
-    fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
+    async fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
         let Start {
-            store,
+            mut store,
             net,
             identity,
             admission,
@@ -248,28 +264,56 @@ impl Node {
         let stream_port = listener
             .port()
             .map_err(|error| Error::Network(error.to_string()))?;
-        let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let (delivered, _) = broadcast::channel(DELIVERED_MAX);
-        let (stable, stable_seen) = watch::channel(Hlc::ZERO);
-        let (view, view_seen) = watch::channel(View::new(snapshot.identity.group));
+        let known = contacts.iter();
+        let known: Contacts = known.map(|known| (known.node, known.stream)).collect();
+        let group = snapshot.identity.group;
+        let published = publish(group, known);
         let (stop, stopped) = watch::channel(false);
+        let links = Links::new(
+            identity.clone(),
+            group,
+            published.contacts.subscribe(),
+            published.view.subscribe(),
+        );
+        let (log, found) = open_voters(home, &mut store, group)?;
+        let parts = LockParts {
+            home: home.into(),
+            node: identity.node(),
+            group,
+            log,
+            found,
+            timings: options.lock_timings,
+            links: links.clone(),
+            view: published.view.subscribe(),
+        };
+        let locks = Arc::new(LockService::start(parts).await?);
+        let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let service = Service {
             database: database.clone(),
-            view: view_seen.clone(),
+            view: published.view.subscribe(),
             requests: requests.downgrade(),
+            links,
+            switchboard: Arc::clone(&locks.switchboard),
         };
-        let mirrors = Mirrors::start(database.clone(), home.into(), stable_seen, mirrors);
+        let mirrors = Mirrors::start(
+            database.clone(),
+            home.into(),
+            published.stable.subscribe(),
+            mirrors,
+        );
         let mirrors = Arc::new(mirrors);
         let shared = Shared {
             home: home.into(),
             database,
-            delivered: delivered.downgrade(),
+            delivered: published.delivered.downgrade(),
             node: identity.node(),
             requests,
-            view: view_seen,
+            view: published.view.subscribe(),
+            head: published.head.subscribe(),
             stopped,
             mirrors: Arc::clone(&mirrors),
+            locks: Arc::clone(&locks),
         };
         let driver = Driver::new(Parts {
             home: home.into(),
@@ -284,16 +328,13 @@ impl Node {
             writer,
             written,
             requests: inbox,
-            published: Published {
-                delivered,
-                stable,
-                view,
-            },
+            published,
             admission,
         })?;
         let serving = tokio::spawn(service::run(listener, service));
         tokio::spawn(async move {
             driver.run().await;
+            locks.stop().await;
             serving.abort();
             mirrors.stop().await;
             stop.send_replace(true);
@@ -301,6 +342,33 @@ impl Node {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+}
+
+/// The voters' log, and whether it is the one with which the voters of this group begin.
+fn open_voters(home: &Path, store: &mut Store, group: GroupId) -> Result<(RaftLog, bool)> {
+    let fault = |error| Error::store(home, error);
+    let fresh = fresh_raft_id().map_err(|error| Error::Store(error.to_string()))?;
+    let log = RaftLog::open(&home.join(VOTERS_LOG), group, fresh).map_err(fault)?;
+    let id = log.raft_id().to_string();
+    let founder = store.meta(VOTERS).map_err(fault)?;
+    if founder.as_deref() == Some(TO_BE_FOUNDED) {
+        // Noted before the first vote: if this log is lost, another one must not begin again.
+        store.set_meta(VOTERS, &id).map_err(fault)?;
+        return Ok((log, true));
+    }
+    Ok((log, founder == Some(id)))
+}
+
+/// What handles see before the driver runs; it knows better before anyone can look.
+fn publish(group: GroupId, contacts: Contacts) -> Published {
+    let nobody = AuthorId([0; AuthorId::LEN]);
+    Published {
+        delivered: broadcast::channel(DELIVERED_MAX).0,
+        stable: watch::channel(Hlc::ZERO).0,
+        head: watch::channel((nobody, Seq(0))).0,
+        view: watch::channel(View::new(group)).0,
+        contacts: watch::channel(contacts).0,
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::{io, mem};
 
-use roda_proto::stream::{Refusal, Request, Response, STREAM_MESSAGE_LEN_MAX};
+use roda_proto::stream::{LinkFrame, Refusal, Request, Response, STREAM_MESSAGE_LEN_MAX};
 use roda_proto::{NodeId, Rejected, stream};
 use rustls::CommonState;
 use rustls::pki_types::ServerName;
@@ -35,7 +35,7 @@ pub(crate) struct Stream {
     // Invariant: holds at most one message; nothing is read beyond it.
     inbox: Vec<u8>,
     /// Its place among the streams that the listener allows.
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Calls `address` and proves both keys. With `expected`, the far end must be that node.
@@ -78,12 +78,12 @@ impl Stream {
             address,
             io: BufWriter::with_capacity(WRITE_BUFFER_LEN, tls),
             inbox: Vec::new(),
-            _permit: None,
+            permit: None,
         })
     }
 
     pub(super) fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
-        self._permit = Some(permit);
+        self.permit = Some(permit);
         self
     }
 
@@ -150,6 +150,60 @@ impl Stream {
     pub(crate) async fn recv_response(&mut self) -> Result<Response, StreamError> {
         let frame = in_time(self.read_frame()).await?;
         Ok(stream::decode(&frame[LENGTH_LEN..])?)
+    }
+
+    /// Sends frames of a link, all in one go.
+    ///
+    /// # Errors
+    /// The connection fails or the far end does not read.
+    pub(crate) async fn send_frames(&mut self, frames: &[Vec<u8>]) -> Result<(), StreamError> {
+        for frame in frames {
+            self.write_frame(&[frame]).await?;
+        }
+        self.flush().await
+    }
+
+    /// The next frame of a link, however long it takes to come.
+    ///
+    /// Cancel-safe: what was read so far is kept.
+    ///
+    /// # Errors
+    /// The connection ends or fails, the frame is too long or malformed.
+    pub(crate) async fn recv_frame(&mut self) -> Result<LinkFrame, StreamError> {
+        let frame = self.read_frame().await?;
+        Ok(stream::decode(&frame[LENGTH_LEN..])?)
+    }
+
+    /// Returns when the far end closes a link, on which it has nothing to say, or says why not.
+    ///
+    /// Cancel-safe.
+    pub(crate) async fn closed(&mut self) -> StreamError {
+        let said = match self.read_frame().await {
+            Ok(frame) => stream::decode(&frame[LENGTH_LEN..]),
+            Err(error) => return error.into(),
+        };
+        match said {
+            Ok(Response::Refused(refusal)) => StreamError::Refused(refusal),
+            Ok(_other) => Rejected::Malformed.into(),
+            Err(malformed) => malformed.into(),
+        }
+    }
+
+    /// Unacknowledged data breaks the connection after this time, not after the system's many minutes.
+    pub(crate) fn limit_silence(&self, time: Duration) -> Result<(), StreamError> {
+        let socket = self.io.get_ref().get_ref().0;
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(socket).set_tcp_user_timeout(Some(time))?;
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(time)
+            .with_interval(time);
+        socket2::SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+        Ok(())
+    }
+
+    /// Gives its place among the answered streams to the next asker.
+    pub(crate) fn release_place(&mut self) {
+        self.permit = None;
     }
 
     /// Says no and closes.

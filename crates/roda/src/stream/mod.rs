@@ -19,7 +19,7 @@ use roda_proto::stream::Refusal;
 use roda_proto::{NodeId, Rejected};
 use thiserror::Error;
 
-pub(crate) use self::connection::connect;
+pub(crate) use self::connection::{Stream, connect};
 pub(crate) use self::discover::{JoinError, discover};
 pub(crate) use self::fetch::{Fetched, fetch};
 pub(crate) use self::identity::TlsIdentity;

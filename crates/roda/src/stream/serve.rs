@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use roda_proto::stream::{EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest};
+use roda_proto::stream::{
+    EpochKey, JoinRequest, LinkRequest, Refusal, Request, Response, SyncRequest,
+};
 use roda_proto::{AuthorId, EpochTag, GroupId, NodeId, Seq};
 
 use super::StreamError;
@@ -26,6 +28,12 @@ pub(crate) trait Handler: Send + Sync {
 
     /// Whether `peer` may have the log and the keys.
     fn sync_allowed(&self, peer: NodeId) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Whether `peer` may send frames.
+    fn link_allowed(&self, peer: NodeId) -> Result<(), Refusal>;
+
+    /// Takes the frames of a link until it ends.
+    fn link(&self, stream: Stream) -> impl Future<Output = Result<(), StreamError>> + Send;
 
     /// The group keys that are not in `known`.
     fn keys_except(
@@ -59,6 +67,7 @@ pub(crate) struct Page<Cursor> {
 pub(crate) async fn serve(mut stream: Stream, handler: &impl Handler) -> Result<(), StreamError> {
     let request = stream.recv_request().await?;
     let answered = match request {
+        Request::Link(LinkRequest { group }) => return answer_link(stream, handler, &group).await,
         Request::Join(request) => answer_join(&mut stream, handler, request).await,
         Request::Sync(request) => answer_sync(&mut stream, handler, request).await,
     };
@@ -70,6 +79,24 @@ pub(crate) async fn serve(mut stream: Stream, handler: &impl Handler) -> Result<
         }
         Err(other) => Err(other),
     }
+}
+
+/// Listens until the far end has nothing more to say, or is no member any more.
+async fn answer_link(
+    mut stream: Stream,
+    handler: &impl Handler,
+    group: &GroupId,
+) -> Result<(), StreamError> {
+    let allowed = match check_group(handler, group) {
+        Ok(()) => handler.link_allowed(stream.peer),
+        Err(_other_group) => Err(Refusal::OtherGroup),
+    };
+    if let Err(refusal) = allowed {
+        stream.refuse(refusal).await?;
+        return Err(StreamError::Refused(refusal));
+    }
+    stream.release_place();
+    handler.link(stream).await
 }
 
 async fn answer_join(

@@ -4,6 +4,7 @@ mod carriers;
 mod catching_up;
 mod idle;
 mod invites;
+mod locks;
 mod loss;
 mod network;
 mod outsider;
@@ -27,6 +28,31 @@ pub(crate) struct Scenario {
 
 /// Every scenario, the longest first, so that two at a time end together.
 pub(crate) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "lock-kill-matrix",
+        about: "whatever of a holder is ended or stopped: never the next before the last is dead",
+        run: locks::never_the_next_before_the_last_is_dead,
+    },
+    Scenario {
+        name: "lock-torture",
+        about: "20 contenders count under a lock while everything is killed, stopped and cut off",
+        run: locks::no_update_is_lost,
+    },
+    Scenario {
+        name: "lock-minority",
+        about: "without a majority of the voters nothing is granted, and everybody is told why",
+        run: locks::without_a_majority_nothing_is_granted,
+    },
+    Scenario {
+        name: "lock-basics",
+        about: "busy, cancelled, urgent, several at once, shared, and taken away",
+        run: locks::a_lock_is_taken_in_turn,
+    },
+    Scenario {
+        name: "lock-fresh",
+        about: "the next holder has all that the last one wrote, over a network that loses most of it",
+        run: locks::the_next_holder_is_up_to_date,
+    },
     Scenario {
         name: "outsider",
         about: "replays, forgeries and floods from outside change nothing and cost little",

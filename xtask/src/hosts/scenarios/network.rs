@@ -50,6 +50,30 @@ pub(crate) fn faults_are_real(bench: &Bench) -> Result<()> {
             "the sender is cut off"
         );
     }
+    let datagrams = Filter {
+        datagram_loss_per_mille: 300,
+        ..Filter::default()
+    };
+    let kept = arrive(&datagrams, &unicast)?;
+    ensure!(
+        (2_626..=2_974).contains(&kept),
+        "{kept} of 4,000 left by 30 % loss of datagrams"
+    );
+    let mute = Filter {
+        mute: true,
+        ..Filter::default()
+    };
+    ensure!(arrive(&mute, &unicast)? == SENT, "the receiver is mute");
+    ensure!(
+        arrive(&Filter::isolated(), &unicast)? == 0,
+        "the receiver is isolated"
+    );
+    sender.filter(&mute)?;
+    ensure!(
+        arrive(&Filter::default(), &unicast)? == 0,
+        "the sender is mute"
+    );
+    sender.filter(&Filter::default())?;
     let no_multicast = Filter {
         no_multicast: true,
         ..Filter::default()

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::id::NodeId;
 use crate::token::{Fence, LockName, LockOutcome, Notice, RequestId, SessionCause, SessionId};
 
-/// What one call of [`Table::apply`] did.
+/// What one call of [`Table::apply`](super::Table::apply) did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// One for each command, in order.

@@ -147,10 +147,17 @@ impl Table {
     }
 
     /// Asks whoever has the lock to leave it.
-    pub(super) fn force(&mut self, name: &LockName, by: NodeId, fx: &mut Effects) -> LockOutcome {
+    pub(super) fn force(
+        &mut self,
+        name: &LockName,
+        by: NodeId,
+        upto: Fence,
+        fx: &mut Effects,
+    ) -> LockOutcome {
         let outstanding = self.locks.get(name).map(|lock| &lock.outstanding);
         let fences = outstanding.into_iter().flat_map(|all| all.grants.iter());
-        let is_live = |fence: &Fence| self.grants.get(fence).is_some_and(Grant::is_live);
+        let is_live =
+            |fence: &Fence| *fence <= upto && self.grants.get(fence).is_some_and(Grant::is_live);
         let live: Vec<Fence> = fences.copied().filter(is_live).collect();
         if live.is_empty() {
             return LockOutcome::Refused(LockRefusal::NotHeld);

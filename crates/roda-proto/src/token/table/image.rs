@@ -182,7 +182,9 @@ impl Table {
         self.build_names(&mut grant.locks)?;
         let block = fences(grant.locks.len(), grant.permits);
         let is_semaphore = grant.permits != Permits::EXCLUSIVE && grant.permits != Permits::SHARED;
-        if grant.last.0 - fence.0 + 1 != block || (is_semaphore && !grant.is_live()) {
+        if fence.0.checked_add(block - 1) != Some(grant.last.0)
+            || (is_semaphore && !grant.is_live())
+        {
             return Err(Inconsistent::Grant);
         }
         for before in &grant.after {

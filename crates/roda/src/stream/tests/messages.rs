@@ -69,6 +69,14 @@ impl Handler for Memory {
         }
     }
 
+    fn link_allowed(&self, _peer: NodeId) -> Result<(), Refusal> {
+        Err(Refusal::NotMember)
+    }
+
+    async fn link(&self, _stream: Stream) -> Result<(), StreamError> {
+        Ok(())
+    }
+
     async fn keys_except(&self, known: &[EpochTag]) -> Result<Vec<EpochKey>, Refusal> {
         let is_new = |key: &EpochKey| !known.contains(&crypto::epoch_tag(&key.secret));
         Ok(keys().into_iter().filter(is_new).collect())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::format;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 use crate::id::{AuthorId, NodeId, Seq};
@@ -160,7 +160,8 @@ impl Kit {
         self.grant(session).fence
     }
 
-    /// Sessions that are inside, that follow, and that wait, of one lock: `"1 | 2 3 | 4"`.
+    /// Sessions that are inside, that follow, and that wait, of one lock: `"1 | 2 3 | 4"`; with `!` after
+    /// those that were revoked.
     pub(super) fn line(&self, lock: &str) -> String {
         let status = self.table.status(&names(lock));
         let Some(status) = status.first() else {
@@ -168,9 +169,9 @@ impl Kit {
         };
         let holders = |is_live: bool| {
             let some = status.holders.iter().filter(|h| h.is_live == is_live);
-            join(some.map(|holder| holder.session))
+            join(some.map(|holder| (holder.session, holder.is_revoked)))
         };
-        let waiters = join(status.waiters.iter().map(|waiter| waiter.session));
+        let waiters = join(status.waiters.iter().map(|waiter| (waiter.session, false)));
         format!("{} | {} | {waiters}", holders(true), holders(false))
     }
 
@@ -211,7 +212,8 @@ impl Kit {
     }
 }
 
-fn join(sessions: impl Iterator<Item = SessionId>) -> String {
-    let sessions: Vec<String> = sessions.map(|session| session.to_string()).collect();
-    sessions.join(" ")
+fn join(sessions: impl Iterator<Item = (SessionId, bool)>) -> String {
+    let mark = |is_revoked| if is_revoked { "!" } else { "" };
+    let sessions = sessions.map(|(session, is_revoked)| format!("{session}{}", mark(is_revoked)));
+    sessions.collect::<Vec<_>>().join(" ")
 }

@@ -127,7 +127,11 @@ impl World {
             }
             Step::Force { lock } => {
                 let [lock] = names(LOCKS[usize::from(lock) % 4]).try_into().unwrap();
-                self.run(LockCommand::Force { lock, by: node(1) });
+                self.run(LockCommand::Force {
+                    lock,
+                    by: node(1),
+                    upto: Fence(u64::MAX),
+                });
             }
             Step::Replay { command } => self.replay(command),
         }

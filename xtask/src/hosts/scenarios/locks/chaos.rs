@@ -1,0 +1,389 @@
+//! Accidents, drawn from a seed: one every second or two, and each is repaired some time later.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::process::{Pid, Signal};
+
+use super::arena::Arena;
+use super::journal::Visit;
+use super::report::Report;
+use super::torture::Contenders;
+use crate::hosts::command::wait_for;
+use crate::hosts::net::Filter;
+use crate::hosts::process::{self, now_ns};
+use crate::hosts::random::Random;
+use crate::hosts::scenarios::Group;
+
+/// Longer than a session lives that is not renewed.
+const STOPPED: Duration = Duration::from_secs(8);
+/// How many hosts may be disturbed at the same time; the majority of three voters can be among them.
+const DISTURBED_MAX: usize = 2;
+/// How long a repaired node needs until it counts as undisturbed.
+const RECOVERY: Duration = Duration::from_secs(3);
+/// How many accidents are thought of before this turn is let pass.
+const DRAWS: usize = 10;
+/// How long somebody to hit is looked for.
+const HOLDER_WITHIN: Duration = Duration::from_millis(200);
+const RESTARTED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    KillNode,
+    KillWrapper,
+    KillChild,
+    KillHost,
+    StopWrapper,
+    StopNode,
+    /// Nothing arrives and nothing leaves.
+    Cut,
+    /// Nothing arrives.
+    Deafen,
+    /// Nothing leaves.
+    Mute,
+}
+
+/// To whom.
+#[derive(Clone, Copy, Debug)]
+enum Aim {
+    Anybody,
+    Leader,
+    Holder,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault::KillNode,
+    Fault::KillWrapper,
+    Fault::KillChild,
+    Fault::KillHost,
+    Fault::StopWrapper,
+    Fault::StopNode,
+    Fault::Cut,
+    Fault::Deafen,
+    Fault::Mute,
+];
+const AIMS: &[Aim] = &[Aim::Anybody, Aim::Leader, Aim::Holder];
+
+/// How something is repaired.
+enum Repair {
+    Continue(Pid),
+    Start,
+    Open,
+}
+
+struct Pending {
+    at: Instant,
+    host: usize,
+    repair: Repair,
+}
+
+/// Who makes accidents happen, and remembers them.
+pub(super) struct Chaos<'c> {
+    group: &'c Group<'c>,
+    arena: &'c Arena,
+    contenders: &'c Contenders,
+    random: Random,
+    pending: Vec<Pending>,
+    record: Record,
+}
+
+/// What was done.
+#[derive(Default)]
+pub(super) struct Record {
+    pub(super) counts: BTreeMap<Fault, usize>,
+    /// Each fault in words, with its time.
+    pub(super) lines: Vec<(u64, String)>,
+    /// When something was wrong with a host: its number, from, until.
+    disturbed: Vec<(usize, u64, u64)>,
+    /// Labels and nicks of what was killed, with the time.
+    killed: Vec<(String, u64)>,
+}
+
+impl<'c> Chaos<'c> {
+    pub(super) fn new(
+        group: &'c Group<'c>,
+        arena: &'c Arena,
+        contenders: &'c Contenders,
+        seed: u64,
+    ) -> Self {
+        Self {
+            group,
+            arena,
+            contenders,
+            random: Random::new(seed),
+            pending: Vec::new(),
+            record: Record::default(),
+        }
+    }
+
+    /// Makes accidents happen for so long, then repairs everything.
+    pub(super) fn rage(mut self, duration: Duration) -> Result<Record> {
+        let end = Instant::now() + duration;
+        while Instant::now() < end {
+            let pause = 1_000 + self.random.below(1_000);
+            self.wait_until(Instant::now() + Duration::from_millis(u64::try_from(pause)?))?;
+            self.strike()?;
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            self.repair(&pending)?;
+        }
+        Ok(self.record)
+    }
+
+    /// Waits, and repairs what is due meanwhile.
+    fn wait_until(&mut self, until: Instant) -> Result<()> {
+        loop {
+            let due = self.pending.iter().map(|pending| pending.at).min();
+            let next = due.map_or(until, |due| due.min(until));
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            if now >= until {
+                return Ok(());
+            }
+            let (due, later) = std::mem::take(&mut self.pending)
+                .into_iter()
+                .partition(|pending| pending.at <= now);
+            self.pending = later;
+            for pending in due {
+                self.repair(&pending)?;
+            }
+        }
+    }
+
+    /// Makes one accident happen, if one of some draws is possible now.
+    fn strike(&mut self) -> Result<()> {
+        for _ in 0..DRAWS {
+            let (fault, aim) = (*self.random.pick(FAULTS), *self.random.pick(AIMS));
+            let holder = self.holder()?;
+            let Some(host) = self.aim(aim, holder.as_ref()) else {
+                continue;
+            };
+            if self.is_forbidden(fault, host) || !self.inflict(fault, host, holder.as_ref())? {
+                continue;
+            }
+            *self.record.counts.entry(fault).or_default() += 1;
+            let nick = &self.group.nodes[host].nick;
+            let line = format!("{fault:?} on {nick}, aimed at {aim:?}");
+            self.record.lines.push((now_ns(), line));
+            break;
+        }
+        Ok(())
+    }
+
+    /// Who is inside; waits a little if nobody is at this moment.
+    fn holder(&self) -> Result<Option<Visit>> {
+        let until = Instant::now() + HOLDER_WITHIN;
+        loop {
+            let holder = self.arena.journal()?.inside().cloned();
+            if holder.is_some() || Instant::now() >= until {
+                return Ok(holder);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The host that is meant.
+    fn aim(&mut self, aim: Aim, holder: Option<&Visit>) -> Option<usize> {
+        let position = |nick: &str| self.group.nodes.iter().position(|node| node.nick == nick);
+        match aim {
+            Aim::Anybody => Some(self.random.below(self.group.nodes.len())),
+            Aim::Holder => position(holder?.node()),
+            Aim::Leader => {
+                let healthy = (0..self.group.nodes.len())
+                    .find(|host| self.pending.iter().all(|pending| pending.host != *host))?;
+                position(&Report::of(&self.group.nodes[healthy]).ok()?.leader)
+            }
+        }
+    }
+
+    /// One accident at a time on each host. Two together, as a stopped wrapper whose node is killed,
+    /// leave nobody who could end the command in time: that is what fences are for.
+    fn is_forbidden(&self, fault: Fault, host: usize) -> bool {
+        let is_disturbed = |host: usize| self.pending.iter().any(|pending| pending.host == host);
+        let others = (0..self.group.nodes.len())
+            .filter(|other| *other != host && is_disturbed(*other))
+            .count();
+        match fault {
+            Fault::KillChild => false,
+            Fault::KillWrapper => is_disturbed(host),
+            Fault::KillNode
+            | Fault::KillHost
+            | Fault::StopWrapper
+            | Fault::StopNode
+            | Fault::Cut
+            | Fault::Deafen
+            | Fault::Mute => is_disturbed(host) || others >= DISTURBED_MAX,
+        }
+    }
+
+    /// Does it; false if there was nothing to do it to.
+    fn inflict(&mut self, fault: Fault, host: usize, holder: Option<&Visit>) -> Result<bool> {
+        let node = &self.group.nodes[host];
+        let pause = Duration::from_millis(u64::try_from(2_000 + self.random.below(8_000))?);
+        let holder = holder.filter(|holder| holder.node() == node.nick);
+        match fault {
+            Fault::KillNode => {
+                let Some(pid) = process::daemon(node) else {
+                    return Ok(false);
+                };
+                process::signal(pid, Signal::KILL);
+                self.later(pause / 8, host, Repair::Start);
+            }
+            Fault::KillHost => {
+                self.contenders.pause(host, true);
+                self.record.killed.push((node.nick.clone(), now_ns()));
+                for pid in node.host.processes()? {
+                    process::signal(pid, Signal::KILL);
+                }
+                self.later(pause / 2, host, Repair::Start);
+            }
+            Fault::KillChild => {
+                let Some(child) = holder.and_then(|holder| Pid::from_raw(holder.pid)) else {
+                    return Ok(false);
+                };
+                let label = holder.map_or_else(String::new, |holder| holder.label.clone());
+                // Its number may be another one's by now.
+                if !process::words(child).contains(&label) {
+                    return Ok(false);
+                }
+                self.record.killed.push((label, now_ns()));
+                process::signal(child, Signal::KILL);
+            }
+            Fault::KillWrapper => {
+                let Some((label, _)) = self.signal_wrapper(host, holder, Signal::KILL) else {
+                    return Ok(false);
+                };
+                self.record.killed.push((label, now_ns()));
+            }
+            Fault::StopWrapper => {
+                let Some((_, pid)) = self.signal_wrapper(host, holder, Signal::STOP) else {
+                    return Ok(false);
+                };
+                self.later(STOPPED, host, Repair::Continue(pid));
+            }
+            Fault::StopNode => {
+                let Some(pid) = process::daemon(node) else {
+                    return Ok(false);
+                };
+                process::signal(pid, Signal::STOP);
+                self.later(STOPPED, host, Repair::Continue(pid));
+            }
+            Fault::Cut | Fault::Deafen | Fault::Mute => {
+                let filter = Filter {
+                    deaf: fault != Fault::Mute,
+                    mute: fault != Fault::Deafen,
+                    ..Filter::default()
+                };
+                node.host.filter(&filter)?;
+                self.later(pause, host, Repair::Open);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The holder's wrapper if it is on this host, otherwise any.
+    fn signal_wrapper(
+        &mut self,
+        host: usize,
+        holder: Option<&Visit>,
+        signal: Signal,
+    ) -> Option<(String, Pid)> {
+        let label = holder.map(|holder| holder.label.as_str());
+        self.contenders
+            .signal(host, label, &mut self.random, signal)
+    }
+
+    fn later(&mut self, pause: Duration, host: usize, repair: Repair) {
+        let from = now_ns();
+        let until = from + nanos(pause + RECOVERY);
+        self.record.disturbed.push((host, from, until));
+        self.pending.push(Pending {
+            at: Instant::now() + pause,
+            host,
+            repair,
+        });
+    }
+
+    fn repair(&self, pending: &Pending) -> Result<()> {
+        let node = &self.group.nodes[pending.host];
+        match pending.repair {
+            Repair::Continue(pid) => {
+                process::signal(pid, Signal::CONT);
+            }
+            Repair::Open => node.host.filter(&Filter::default())?,
+            Repair::Start => {
+                wait_for("a killed node to run again", RESTARTED_WITHIN, || {
+                    Ok(node.up().map_err(|error| format!("{error:#}")))
+                })?;
+                self.contenders.pause(pending.host, false);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    /// Whether a kill could have ended what this one did between two times.
+    pub(super) fn explains(&self, label: &str, from: u64, until: u64) -> bool {
+        self.killed.iter().any(|(name, at)| {
+            let is_meant = name == label || label.split('-').next() == Some(name.as_str());
+            is_meant && (from..=until).contains(at)
+        })
+    }
+
+    /// How much of the time between two others fewer than two hosts were disturbed.
+    pub(super) fn healthy_ns(&self, from: u64, until: u64) -> u64 {
+        let inside = |at: u64| (from..until).contains(&at);
+        let mut borders = vec![from, until];
+        borders.extend(
+            self.disturbed
+                .iter()
+                .flat_map(|(_, from, until)| [*from, *until])
+                .filter(|at| inside(*at)),
+        );
+        borders.sort_unstable();
+        let healthy = borders.windows(2).filter(|pair| {
+            let disturbed = self
+                .disturbed
+                .iter()
+                .filter(|(_, from, until)| *from <= pair[0] && pair[1] <= *until);
+            disturbed.count() < DISTURBED_MAX
+        });
+        healthy.map(|pair| pair[1] - pair[0]).sum()
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_with_two_disturbed_hosts_does_not_count() {
+        let record = Record {
+            disturbed: vec![(0, 10, 30), (1, 20, 40)],
+            ..Record::default()
+        };
+        assert_eq!(record.healthy_ns(0, 50), 40);
+        assert_eq!(record.healthy_ns(20, 30), 0);
+        assert_eq!(record.healthy_ns(22, 35), 5);
+    }
+
+    #[test]
+    fn a_kill_explains_the_end_of_what_it_hit_only() {
+        let record = Record {
+            killed: vec![("ana".to_owned(), 10), ("bia-1".to_owned(), 20)],
+            ..Record::default()
+        };
+        assert!(record.explains("ana-3", 5, 15));
+        assert!(!record.explains("ana-3", 11, 15));
+        assert!(record.explains("bia-1", 5, 25));
+        assert!(!record.explains("bia-2", 5, 25));
+    }
+}

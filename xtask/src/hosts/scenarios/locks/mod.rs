@@ -1,0 +1,19 @@
+//! Locks: who is inside when, whatever ends, hangs or is cut off.
+
+mod arena;
+mod attempt;
+mod basics;
+mod chaos;
+mod fresh;
+mod journal;
+mod matrix;
+mod minority;
+mod report;
+mod sharing;
+mod torture;
+
+pub(crate) use basics::a_lock_is_taken_in_turn;
+pub(crate) use fresh::the_next_holder_is_up_to_date;
+pub(crate) use matrix::never_the_next_before_the_last_is_dead;
+pub(crate) use minority::without_a_majority_nothing_is_granted;
+pub(crate) use torture::no_update_is_lost;
