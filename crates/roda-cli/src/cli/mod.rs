@@ -310,7 +310,8 @@ pub(crate) struct LockArgs {
     #[arg(long, value_name = "TOPIC")]
     pub(crate) fresh: Vec<String>,
     /// The command.
-    #[arg(value_name = "CMD", last = true, required = true)]
+    #[arg(value_name = "CMD", last = true, required = true,
+          value_hint = clap::ValueHint::CommandName)]
     pub(crate) command: Vec<OsString>,
     /// Something else about locks.
     #[command(subcommand)]
