@@ -25,6 +25,7 @@ use crate::api::server::{Shared, Socket, router};
 use crate::error::{Failure, Result};
 use crate::holds::Holds;
 use crate::home::{Config, Home};
+use crate::tree::HOLD_VARIABLE;
 
 /// What a starting daemon is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,6 +117,10 @@ pub(crate) async fn start_node(home: &Home, start: &Start, verbose: u8) -> Resul
 }
 
 async fn launch(home: &Home, start: &Start, verbose: u8) -> Result<Started> {
+    // Whatever starts under a lock is stopped with it; a node must not be.
+    if std::env::var_os(HOLD_VARIABLE).is_some_and(|holds| !holds.is_empty()) {
+        return Err(Failure::new("daemon-inside-lock").with("home", home.path()));
+    }
     let program = std::env::current_exe()
         .map_err(|error| Failure::new("daemon-start").with("reason", error.to_string()))?;
     let mut child = Command::new(program)
@@ -313,8 +318,10 @@ pub(crate) fn start_log(verbose: u8, colours: bool) {
         2 => "debug",
         _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RODA_LOG")
-        .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new(level));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RODA_LOG").unwrap_or_else(|_unset| {
+        // The voters' library calls every unanswered question an error, and says much else.
+        tracing_subscriber::EnvFilter::new(format!("{level},openraft=off"))
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)

@@ -1,6 +1,7 @@
 //! What `/proc` tells about processes.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -50,10 +51,24 @@ impl Process {
             .collect()
     }
 
-    /// Whether it was started under the hold, itself or one of its ancestors.
+    /// Whether it was started under the hold, itself or one of its ancestors. May take a moment.
     pub(crate) fn carries(&self, hold: &str) -> bool {
-        fs::read(format!("/proc/{}/environ", self.pid))
-            .is_ok_and(|environment| has_marker(&environment, hold))
+        let read = |file: &str| fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
+        for _ in 0..EXEC_LOOKS {
+            let environment = read("environ");
+            if !environment.is_empty() {
+                return has_marker(&environment, hold);
+            }
+            // Between two programs a process has neither environment nor arguments. It has a file to
+            // run, unlike a thread of the kernel and a process that has ended.
+            let is_in_exec = read("cmdline").is_empty()
+                && fs::read_link(format!("/proc/{}/exe", self.pid)).is_ok();
+            if !is_in_exec {
+                return false;
+            }
+            std::thread::sleep(EXEC_PAUSE);
+        }
+        false
     }
 
     /// Sends a signal to this very process; false if it is gone or may not be touched.
@@ -93,6 +108,9 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
     })
 }
 
+/// How often, and how long after one another, a process is looked at that is between two programs.
+const EXEC_LOOKS: usize = 40;
+const EXEC_PAUSE: Duration = Duration::from_micros(500);
 const THREADS_AFTER_GROUP: usize = 14;
 const BORN_AFTER_THREADS: usize = 1;
 

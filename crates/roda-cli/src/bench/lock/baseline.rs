@@ -59,6 +59,28 @@ impl RingPlace {
         .pass_on()
     }
 
+    /// Until the end of the process. Without this the datagram would rest where it arrives just after
+    /// the last round of a place, and those behind it would wait for ever.
+    pub(crate) fn keep_passing_on(&self) -> Result<()> {
+        let place = Self {
+            socket: self.socket.try_clone().map_err(net::failure)?,
+            next: self.next,
+        };
+        std::thread::spawn(
+            move || {
+                while place.receive().is_ok() && place.pass_on().is_ok() {}
+            },
+        );
+        Ok(())
+    }
+
+    fn receive(&self) -> Result<()> {
+        self.socket
+            .recv(&mut [0; DATAGRAM_LEN])
+            .map_err(net::failure)?;
+        Ok(())
+    }
+
     fn pass_on(&self) -> Result<()> {
         // Who has left the ring at the end refuses it, and the socket tells with the next call.
         self.socket
@@ -73,10 +95,7 @@ impl Turn for RingPlace {
     type Held = ();
 
     async fn acquire(&mut self) -> Result<()> {
-        self.socket
-            .recv(&mut [0; DATAGRAM_LEN])
-            .map_err(net::failure)?;
-        Ok(())
+        self.receive()
     }
 
     async fn release(&mut self, (): ()) -> Result<()> {

@@ -55,12 +55,12 @@ impl Run<'_> {
         let mut ports: Vec<u16> = Vec::new();
         for number in 0..self.contenders {
             let mut place = self.start(Part::Ring, &directory, number, vec![number])?;
-            ports.push(answer(&mut place).await?);
+            ports.push(answer(&mut place, "opening a socket").await?);
             places.push(place);
         }
         for (number, place) in places.iter_mut().enumerate() {
             give(place, &Order::Next(ports[(number + 1) % ports.len()])).await?;
-            let _set: Value = answer(place).await?;
+            let _set: Value = answer(place, "making a ring").await?;
         }
         // Waiting at the socket until the contention begins.
         RingPlace::start(ports[0])?;
@@ -73,8 +73,8 @@ impl Run<'_> {
     async fn daemon(&self) -> Result<(f64, f64)> {
         let directory = self.subdirectory("daemon")?;
         let mut node = self.start(Part::Daemon, &directory, 0, Vec::new())?;
-        let socket: PathBuf = answer(&mut node).await?;
-        let measured = within(daemon::uncontended_p50_us(&socket)).await?;
+        let socket: PathBuf = answer(&mut node, "starting a node").await?;
+        let measured = within(daemon::uncontended_p50_us(&socket), "asking a node").await?;
         node.end().await?;
         Ok(measured)
     }
@@ -86,6 +86,8 @@ impl Run<'_> {
         let voters = settle(&mut nodes[0], self.args.voters).await?;
         // The last node: with more nodes than voters it is none of them.
         let last = nodes.len() - 1;
+        // The first time may take long: the lock comes from elsewhere, a session begins.
+        contend(&mut nodes[last..], Duration::ZERO).await?;
         let alone = contend(&mut nodes[last..], ALONE_TIME).await?;
         let number = self.contenders_of(last).first().copied().unwrap_or(0);
         let rounds = read(&LockJob::notes(&directory, number))?;
@@ -107,7 +109,7 @@ impl Run<'_> {
 
     async fn gather(&self, directory: &Path) -> Result<Vec<Worker>> {
         let mut founder = self.start(Part::Founder, directory, 0, self.contenders_of(0))?;
-        let token: String = answer(&mut founder).await?;
+        let token: String = answer(&mut founder, "making a group").await?;
         let mut nodes = vec![founder];
         for number in 1..self.nodes() {
             let contenders = self.contenders_of(number.into());
@@ -116,7 +118,7 @@ impl Run<'_> {
             nodes.push(node);
         }
         for node in nodes.iter_mut().skip(1) {
-            let _joined: Value = answer(node).await?;
+            let _joined: Value = answer(node, "joining").await?;
         }
         Ok(nodes)
     }
@@ -172,7 +174,7 @@ async fn contend(workers: &mut [Worker], time: Duration) -> Result<Window> {
     }
     sleep(WARM_TIME + time).await;
     for worker in workers {
-        let _done: Value = answer(worker).await?;
+        let _done: Value = answer(worker, "contending").await?;
     }
     Ok(window)
 }
@@ -183,7 +185,7 @@ async fn settle(founder: &mut Worker, wanted: Option<u16>) -> Result<u16> {
     let (mut found, mut since) = (0, Instant::now());
     loop {
         give(founder, &Order::Voters).await?;
-        let voters: u16 = answer(founder).await?;
+        let voters: u16 = answer(founder, "counting voters").await?;
         if voters != found {
             (found, since) = (voters, Instant::now());
         }
@@ -204,20 +206,20 @@ async fn give(worker: &mut Worker, order: &Order) -> Result<()> {
     worker.order(&line).await
 }
 
-async fn answer<T: DeserializeOwned>(worker: &mut Worker) -> Result<T> {
-    within(worker.answer()).await
+async fn answer<T: DeserializeOwned>(worker: &mut Worker, what: &str) -> Result<T> {
+    within(worker.answer(), what).await
 }
 
 async fn end(workers: Vec<Worker>) -> Result<()> {
     for worker in workers {
-        within(worker.end()).await?;
+        within(worker.end(), "ending").await?;
     }
     Ok(())
 }
 
 /// A process that hangs must not hang the benchmark.
-async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let reason = || format!("no answer in {} s", ANSWER_MAX.as_secs());
+async fn within<T>(work: impl Future<Output = Result<T>>, what: &str) -> Result<T> {
+    let reason = || format!("{what} took more than {} s", ANSWER_MAX.as_secs());
     match timeout(ANSWER_MAX, work).await {
         Ok(done) => done,
         Err(_elapsed) => Err(Failure::new("bench-worker").with("reason", reason())),
@@ -228,7 +230,7 @@ async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 const WARM_TIME: Duration = Duration::from_secs(1);
 const ALONE_TIME: Duration = Duration::from_secs(1);
 const RING_TIME: Duration = Duration::from_secs(1);
-/// Voters come one after the other; for so long none has come.
-const SETTLE_TIME: Duration = Duration::from_secs(5);
+/// Voters come one after the other, each only after a while of being steady; for so long none has come.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const ANSWER_MAX: Duration = Duration::from_secs(60);

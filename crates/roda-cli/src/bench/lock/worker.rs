@@ -6,9 +6,10 @@ use std::time::Duration;
 use roda::{Guard, InviteToken, LockName, Node, Options};
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::baseline::RingPlace;
-use super::rounds::{Counter, Turn, contend, write};
+use super::rounds::{Counter, Turn, contend, now_ns, write};
 use super::{LockJob, Order, Part};
 use crate::bench::worker::{Orders, answer, order};
 use crate::commands::App;
@@ -48,7 +49,14 @@ async fn member(app: &App, job: &LockJob, node: &Node, orders: &mut Orders) -> R
                 answer(app, &report.map_or(0, |report| report.voters.len()))?;
             }
             Order::Contend(until) => {
-                all_contend(job, node, until).await?;
+                let stuck = Duration::from_nanos(until.saturating_sub(now_ns())) + STUCK_AFTER;
+                match timeout(stuck, all_contend(job, node, until)).await {
+                    Ok(done) => done?,
+                    Err(_elapsed) => {
+                        let why = node.why_busy().to_string();
+                        return Err(Failure::new("bench-worker").with("reason", why));
+                    }
+                }
                 answer(app, &Value::Null)?;
             }
             Order::Join(_) | Order::Next(_) => return Err(misunderstood()),
@@ -101,6 +109,7 @@ async fn ring(app: &App, job: &LockJob, orders: &mut Orders) -> Result<()> {
             Order::Next(port) => place.set_next(port),
             Order::Contend(until) => {
                 let rounds = contend(&mut place, &counter, until).await?;
+                place.keep_passing_on()?;
                 for &number in &job.contenders {
                     write(&LockJob::notes(&job.directory, number), &rounds)?;
                 }
@@ -162,6 +171,8 @@ fn options(job: &LockJob) -> Options {
 
 /// The lock that is fought for.
 pub(crate) const LOCK: &str = "bench";
+/// Who has not got the lock so long after the others stopped asking never will.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 const NODES_MAX: u32 = 64;
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 const JOIN_MAX: Duration = Duration::from_secs(60);
