@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod fake_node;
+mod locks;
 mod one_machine;
 mod plain_multicast;
 mod roda;
