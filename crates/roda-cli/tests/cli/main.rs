@@ -5,6 +5,7 @@
 )]
 
 mod bad_input;
+mod bad_locks;
 mod fake_node;
 mod locks;
 mod one_machine;
