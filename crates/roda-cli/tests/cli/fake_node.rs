@@ -103,8 +103,10 @@ impl FakeNode {
     }
 
     pub(crate) fn send(&self, event: &Value) {
+        // In one piece: a reader that is stopped can take few pieces.
+        let line = format!("{event}\n");
         for stream in &mut *self.events.lock().unwrap() {
-            writeln!(stream, "{event}").unwrap();
+            stream.write_all(line.as_bytes()).unwrap();
         }
     }
 

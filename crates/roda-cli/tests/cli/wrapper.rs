@@ -19,12 +19,12 @@ fn pid_of(child: &std::process::Child) -> Pid {
 }
 
 /// Whether a process runs; a zombie does not.
-fn lives(pid: &str) -> bool {
+pub(crate) fn lives(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with('Z'))
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
@@ -216,7 +216,7 @@ fn a_lock_that_is_being_lost_is_told_to_the_command_first() {
     assert_eq!(ended.code, Some(76));
     assert_eq!(ended.stdout, "at-risk\nsafe\nstop\n");
     let error = "error: an operator has released the lock by force";
-    assert!(ended.stderr.starts_with(error), "{}", ended.stderr);
+    assert!(ended.stderr.contains(error), "{}", ended.stderr);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_wrapper_that_was_stopped_does_not_mistake_old_news_for_new() {
         node.state("safe", None, 1000);
     }
     kill_process(pid_of(&child), Signal::CONT).unwrap();
-    for _ in 0..10 {
+    for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(200));
         node.state("safe", None, 1000);
     }
