@@ -144,6 +144,9 @@ impl Caller for LinkCaller {
         request: Vec<u8>,
         timeout: Duration,
     ) -> std::result::Result<Vec<u8>, CallError> {
+        if !self.0.knows(to) {
+            return Err(CallError::Unreachable);
+        }
         let called = self.0.call(to, CallService::Consensus, request, timeout);
         called.await.map_err(|_no_reply| CallError::NoAnswer)
     }
@@ -187,7 +190,8 @@ async fn ring(locks: Arc<Locks>, alarm: Alarm) {
 }
 
 async fn take_applied(locks: Arc<Locks>, mut entries: mpsc::Receiver<AppliedEntry>) {
-    while let Some(AppliedEntry { id, applied, .. }) = entries.recv().await {
+    while let Some(AppliedEntry { index, id, applied }) = entries.recv().await {
+        tracing::trace!(index, "applied");
         locks.on_applied(id, applied);
     }
 }
