@@ -17,7 +17,7 @@ use super::{Node, Shared};
 use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
-use crate::home::{DATABASE, host_name, prepare};
+use crate::home::{DATABASE, VOTERS_LOG, host_name, prepare};
 use crate::link::{Contacts, Links};
 use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
@@ -37,8 +37,6 @@ const DELIVERED_MAX: usize = 4096;
 /// The setting of a group's founder that names the log with which the voters begin.
 const VOTERS: &str = "voters";
 const TO_BE_FOUNDED: &str = "to be founded";
-/// The voters' log, beside the database.
-const VOTERS_LOG: &str = "locks.db";
 
 /// What differs between a new, a joining and a returning node.
 struct Start {
