@@ -90,9 +90,12 @@ fn every_limit_is_kept_and_nothing_beyond_it_is_queued() {
     }
     assert_eq!(table.apply(&[acquire(1, count + 1, "b")]).outcomes, full);
     // All but the two that are inside and next wait.
-    for request in 1..=2 {
+    let left = WAITERS_PER_LOCK_MAX + 2 - REQUESTS_PER_SESSION_MAX;
+    for number in 0..left {
+        let session = 2 + u64::try_from(number / REQUESTS_PER_SESSION_MAX).unwrap();
+        let request = 1 + u64::try_from(number % REQUESTS_PER_SESSION_MAX).unwrap();
         assert_eq!(
-            table.apply(&[acquire(2, request, "a")]).outcomes,
+            table.apply(&[acquire(session, request, "a")]).outcomes,
             [LockOutcome::Done]
         );
     }
@@ -100,9 +103,9 @@ fn every_limit_is_kept_and_nothing_beyond_it_is_queued() {
         table.locks[&names("a")[0]].queue.len(),
         WAITERS_PER_LOCK_MAX
     );
-    assert_eq!(table.apply(&[acquire(2, 3, "a")]).outcomes, full);
+    assert_eq!(table.apply(&[acquire(5, 3, "a")]).outcomes, full);
     assert_eq!(
-        table.apply(&[acquire(2, 3, "a")]).outcomes,
+        table.apply(&[acquire(5, 3, "a")]).outcomes,
         [LockOutcome::Refused(LockRefusal::Over)]
     );
     assert_eq!(table.check(), Ok(()));
