@@ -96,6 +96,8 @@ const SIMULATOR_SECONDS: u64 = 60;
 /// The seeds that a check tries at most are always the same, so that it answers for the change it
 /// checks. Looking for new ones is `cargo xtask sim --seed S`.
 const SIMULATOR_SEEDS: u64 = 10_000;
+/// Seeds of the lock protocol; some ten seconds.
+const TOKEN_SEEDS: u64 = 10_000;
 
 /// All checks, after installing what they need where that is allowed.
 pub(crate) fn test() -> ExitCode {
@@ -230,23 +232,31 @@ fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-/// Kept seeds first, then new ones for as long as there is time.
+/// Of the lock protocol all seeds, of the log as many as there is time for; kept ones first.
 fn simulator() -> Outcome {
+    let token = simulate(&["--token", "--seeds", &TOKEN_SEEDS.to_string()]);
+    if !matches!(token, Outcome::Passed(_)) {
+        return token;
+    }
     let seconds = if env::var_os("CI").is_some() {
         SIMULATOR_SECONDS_CI
     } else {
         SIMULATOR_SECONDS
     };
-    // The program's own file may have been replaced by a build since it started.
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .args(["sim", "--seeds", &SIMULATOR_SEEDS.to_string()])
-        .args(["--seconds", &seconds.to_string()])
-        .current_dir(workspace());
-    match run_command(command) {
-        Outcome::Passed(_) => Outcome::Passed(format!("at most {seconds} s")),
+    let seeds = SIMULATOR_SEEDS.to_string();
+    match simulate(&["--seeds", &seeds, "--seconds", &seconds.to_string()]) {
+        Outcome::Passed(_) => Outcome::Passed(format!(
+            "{TOKEN_SEEDS} of locks; at most {seconds} s of logs"
+        )),
         other => other,
     }
+}
+
+fn simulate(options: &[&str]) -> Outcome {
+    // The program's own file may have been replaced by a build since it started.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("sim").args(options).current_dir(workspace());
+    run_command(command)
 }
 
 fn perform(step: &Step, rows: &mut Vec<Row>) {

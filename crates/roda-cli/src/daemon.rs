@@ -318,8 +318,10 @@ pub(crate) fn start_log(verbose: u8, colours: bool) {
         2 => "debug",
         _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RODA_LOG")
-        .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new(level));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RODA_LOG").unwrap_or_else(|_unset| {
+        // The voters' library calls every unanswered question an error, and says much else.
+        tracing_subscriber::EnvFilter::new(format!("{level},openraft=off"))
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)

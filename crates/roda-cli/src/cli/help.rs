@@ -85,6 +85,7 @@ pub(crate) fn visible(command: &Command) -> Command {
         .disable_help_flag(true)
         .disable_help_subcommand(true)
         .disable_version_flag(true)
+        .subcommand_negates_reqs(command.is_subcommand_negates_reqs_set())
         .args(arguments.cloned())
         .subcommands(subs.map(visible))
 }

@@ -12,7 +12,7 @@ use crate::cli::{LockAction, LockArgs};
 use crate::error::{Exit, Failure, Result};
 use crate::wrapper::{self, Wish};
 
-pub(super) async fn run(app: &App, args: LockArgs) -> Result<Exit> {
+pub(super) async fn run(app: &mut App, args: LockArgs) -> Result<Exit> {
     match args.action {
         Some(LockAction::Release { force, ref name }) => {
             release(app, force, name).await?;
@@ -22,9 +22,10 @@ pub(super) async fn run(app: &App, args: LockArgs) -> Result<Exit> {
     }
 }
 
-async fn hold(app: &App, args: LockArgs) -> Result<Exit> {
+async fn hold(app: &mut App, args: LockArgs) -> Result<Exit> {
     let wish = wish(args)?;
-    wrapper::run(app, wish).await.or_else(|failure| {
+    let pipe = app.pipe.take();
+    wrapper::run(app, wish, pipe).await.or_else(|failure| {
         app.ui.failure(&failure);
         Ok(match failure.exit() {
             // A failure of the command itself must look different.

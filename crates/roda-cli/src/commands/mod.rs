@@ -27,7 +27,7 @@ mod up;
 mod verify;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, PipeReader, PipeWriter};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -48,6 +48,9 @@ pub(crate) struct App {
     pub(crate) home: Home,
     /// What it was told.
     pub(crate) global: Global,
+    /// Opened before anything else where a command under a lock will inherit it: many shells know
+    /// descriptors of one digit only.
+    pub(crate) pipe: Option<(PipeReader, PipeWriter)>,
 }
 
 impl App {
@@ -90,6 +93,7 @@ pub(crate) fn main() -> Exit {
         ui,
         home,
         global: cli.global.clone(),
+        pipe: None,
     };
     let result = run(&mut app, *cli);
     match result {
@@ -109,6 +113,10 @@ fn run(app: &mut App, cli: Cli) -> Result<Exit> {
     } = &cli.command
     {
         return Ok(crate::wrapper::exec(&app.ui, *pipe, *parent, command));
+    }
+    if matches!(cli.command, Command::Lock(_)) {
+        // Without one, the start of the command will tell.
+        app.pipe = std::io::pipe().ok();
     }
     let runtime = runtime(&cli.command)?;
     let result = runtime.block_on(dispatch(app, cli.command));

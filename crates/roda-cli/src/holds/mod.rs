@@ -45,10 +45,9 @@ impl Holds {
     pub(crate) fn begin(&self, locks: Vec<LockName>, inside: &[String]) -> Result<Arc<Hold>> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         for outer in inside.iter().filter_map(|id| live.get(id)) {
-            if outer.done.borrow().is_none() {
-                if let Some(lock) = locks.iter().find(|lock| outer.locks.contains(lock)) {
-                    return Err(Failure::new("lock-held-by-parent").with("lock", lock.as_str()));
-                }
+            let both = locks.iter().find(|lock| outer.locks.contains(lock));
+            if let (Some(lock), None) = (both, *outer.done.borrow()) {
+                return Err(Failure::new("lock-held-by-parent").with("lock", lock.as_str()));
             }
         }
         let hold = Arc::new(Hold {
@@ -112,11 +111,6 @@ struct Child {
 }
 
 impl Hold {
-    /// Its name.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
     /// Takes note of what will run under the hold.
     pub(crate) fn register(&self, wish: &ChildRequest) -> Result<()> {
         let fault = |reason: &str| Failure::new("request-child").with("reason", reason);
@@ -244,7 +238,7 @@ mod tests {
     fn a_lock_inside_itself_is_refused_as_long_as_the_outer_hold_lives() {
         let holds = Holds::new();
         let outer = holds.begin(names(&["a", "b"]), &[]).unwrap();
-        let inside = [outer.id().to_owned()];
+        let inside = [outer.id.clone()];
         let failure = holds.begin(names(&["c", "b"]), &inside).err().unwrap();
         assert_eq!(failure.code, "lock-held-by-parent");
         assert_eq!(failure.args["lock"], "b".into());
@@ -279,7 +273,7 @@ mod tests {
         hold.clear().await;
         let mut child = std::process::Command::new("sleep")
             .arg("1000")
-            .env(crate::tree::HOLD_VARIABLE, hold.id())
+            .env(crate::tree::HOLD_VARIABLE, &hold.id)
             .spawn()
             .unwrap();
         let wish = ChildRequest {

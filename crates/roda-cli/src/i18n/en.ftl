@@ -89,7 +89,7 @@ help-lock-wait = Wait no longer than this; exit 75 if that was not enough
 help-lock-try = Do not wait: exit 75 unless it can be had at once
 help-lock-permits = Share with others that say the same: at most N at once
 help-lock-shared = Share with any number of others that say the same (readers)
-help-lock-fresh = First catch up with all that earlier holders wrote to this topic; repeat for several
+help-lock-fresh = First catch up with what was written to this topic under the lock; repeatable
 help-lock-command = The command and its arguments, after “--”
 help-lock-examples =
     The command gets RODA_LOCK, RODA_FENCE, RODA_LEASE_MS and RODA_LOST_FD (a descriptor that becomes
@@ -109,8 +109,8 @@ help-locks = Show who has which lock, and who waits for it
 help-locks-names = Only these locks (default: all)
 help-locks-watch = Show it anew every half second
 help-locks-examples =
-    FENCE grows with every grant. PRIORITY: as asked, and as it counts after waiting. AT MOST BEFORE: so
-    many others at most come first, whatever their priority.
+    FENCE grows with every grant. PRIORITY: as asked, and as it counts after waiting.
+    AT MOST BEFORE: how many others can still come first, whatever their priority.
 
     Examples
       roda locks
@@ -238,10 +238,10 @@ locks-head-since = FOR
 locks-head-fence = FENCE
 locks-head-priority = PRIORITY
 locks-head-bound = AT MOST BEFORE
-locks-inside = inside
+locks-inside = holds
 locks-next = next
 locks-revoked = being stopped
-locks-waiting = waiting
+locks-waiting = waits
 locks-shared = shared
 locks-free = free
 verify-well = All is well: { $entries } entries in { $batches } signed batches of { $authors } logs; faults: { $faults }.
@@ -259,6 +259,8 @@ demo-mirrors = three files, identical to the byte: { $messages } messages, { $by
 demo-kill = 4. kill -9 for { $node }. The others go on talking.
 demo-heal = 5. { $node } comes back and gets what it missed.
 demo-healed = healed: three histories and three files, identical to the byte: { $messages } messages, { $bytes } bytes
+demo-lock = 6. A lock. { $node } holds it, another node waits. kill -9 for whoever holds it.
+demo-turn = the next one is in, { $millis } ms after the kill, with a larger fence: { $before } → { $after }
 demo-counters = Repairs sent: { $repairs }. Repair requests (NACKs): { $nacks }.
 demo-yourself = Now you, on two machines of one network:
 demo-commands =

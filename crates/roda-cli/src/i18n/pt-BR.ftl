@@ -89,7 +89,7 @@ help-lock-wait = Espera no máximo isto; sai com 75 se não bastou
 help-lock-try = Não espera: sai com 75 se a trava não estiver livre agora
 help-lock-permits = Divide com outros que dizem o mesmo: no máximo N de cada vez
 help-lock-shared = Divide com quantos outros disserem o mesmo (leitores)
-help-lock-fresh = Antes recebe tudo o que quem teve a trava escreveu neste tópico; repita para vários
+help-lock-fresh = Antes recebe o que já se escreveu sob a trava neste tópico; repetível
 help-lock-command = O comando e seus argumentos, depois de “--”
 help-lock-examples =
     O comando recebe RODA_LOCK, RODA_FENCE, RODA_LEASE_MS e RODA_LOST_FD (um descritor que fica legível
@@ -109,8 +109,8 @@ help-locks = Mostra quem tem cada trava e quem espera por ela
 help-locks-names = Só estas travas (padrão: todas)
 help-locks-watch = Mostra de novo a cada meio segundo
 help-locks-examples =
-    CERCA cresce a cada concessão. PRIORIDADE: a pedida, e a que vale depois da espera. ANTES, NO MÁXIMO:
-    quantos outros ainda podem passar na frente, seja qual for a prioridade deles.
+    CERCA cresce a cada concessão. PRIORIDADE: a pedida, e a que vale depois da espera.
+    ANTES, NO MÁXIMO: quantos outros ainda podem passar na frente, seja qual for a prioridade deles.
 
     Exemplos
       roda locks
@@ -238,7 +238,7 @@ locks-head-since = HÁ
 locks-head-fence = CERCA
 locks-head-priority = PRIORIDADE
 locks-head-bound = ANTES, NO MÁXIMO
-locks-inside = dentro
+locks-inside = tem
 locks-next = a seguir
 locks-revoked = sendo parado
 locks-waiting = espera
@@ -259,6 +259,8 @@ demo-mirrors = três arquivos idênticos, byte a byte: { $messages } mensagens, 
 demo-kill = 4. kill -9 em { $node }. Os outros continuam a conversa.
 demo-heal = 5. { $node } volta e recebe o que perdeu.
 demo-healed = recuperado: três históricos e três arquivos idênticos, byte a byte: { $messages } mensagens, { $bytes } bytes
+demo-lock = 6. Uma trava. { $node } a segura, outro nó espera. kill -9 em quem a segura.
+demo-turn = o próximo entrou, { $millis } ms depois do kill, com uma cerca maior: { $before } → { $after }
 demo-counters = Reparos enviados: { $repairs }. Pedidos de reparo (NACKs): { $nacks }.
 demo-yourself = Agora você, em duas máquinas de uma rede:
 demo-commands =

@@ -105,7 +105,13 @@ impl Tree {
             // Another process may just have done so.
             let _: bool = member.signal(Signal::KILL);
         }
-        members.is_empty()
+        members.is_empty() && self.is_empty_again()
+    }
+
+    /// Whether nothing is found by looking once more. A process that forks and ends while the list is
+    /// read could be missed; its control group would know the child.
+    fn is_empty_again(&self) -> bool {
+        self.cgroup.is_some() || self.members().is_empty()
     }
 
     /// Kills until nothing of it is left, however long the kernel needs.
@@ -129,7 +135,7 @@ impl Tree {
     /// Whether nothing of it lives.
     pub(crate) async fn is_empty(self: &Arc<Self>) -> bool {
         let tree = Arc::clone(self);
-        tokio::task::spawn_blocking(move || tree.members().is_empty())
+        tokio::task::spawn_blocking(move || tree.members().is_empty() && tree.is_empty_again())
             .await
             .is_ok_and(|empty| empty)
     }

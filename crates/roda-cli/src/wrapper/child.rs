@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{PipeWriter, Read as _, Write as _};
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -15,7 +15,8 @@ use std::process::Command;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{
-    Pid, Signal, WaitIdOptions, getppid, set_child_subreaper, set_parent_process_death_signal,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getppid, set_child_subreaper,
+    set_parent_process_death_signal, waitid, waitpid,
 };
 
 use super::program;
@@ -48,7 +49,7 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the command, up to the point where it needs the lock.
-    pub(super) fn start(plan: Plan<'_>) -> Result<Self> {
+    pub(super) fn start(plan: Plan<'_>, pipe: Option<(PipeReader, PipeWriter)>) -> Result<Self> {
         let fault =
             |error: std::io::Error| Failure::new("runtime").with("reason", error.to_string());
         let wrapper = Process::own().ok_or_else(|| {
@@ -58,7 +59,7 @@ impl Child {
         // Orphans of the command come to this process, so that it sees when nothing is left.
         set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|errno| fault(errno.into()))?;
-        let (reader, pipe) = std::io::pipe().map_err(fault)?;
+        let (reader, pipe) = pipe.map_or_else(std::io::pipe, Ok).map_err(fault)?;
         fcntl_setfd(&reader, FdFlags::empty()).map_err(|errno| fault(errno.into()))?;
         // A command that does not read must not stop its wrapper.
         fcntl_setfl(&pipe, OFlags::NONBLOCK).map_err(|errno| fault(errno.into()))?;
@@ -130,11 +131,11 @@ impl Child {
             return;
         };
         // Whoever has ended needs no signal.
-        drop(if self.tree.has_own_group {
+        let _ = if self.tree.has_own_group {
             rustix::process::kill_process_group(pid, signal)
         } else {
             rustix::process::kill_process(pid, signal)
-        });
+        };
     }
 }
 
@@ -146,10 +147,7 @@ impl Drop for Child {
         // If it still waits for the lock, it must not begin; if it has run, it is gone.
         let _: bool = self.tree.root.signal(Signal::KILL);
         let root = Pid::from_raw(self.tree.root.pid);
-        drop(rustix::process::waitpid(
-            root,
-            rustix::process::WaitOptions::empty(),
-        ));
+        let _ = waitpid(root, WaitOptions::empty());
         if let Some(cgroup) = &self.tree.cgroup {
             cgroup.remove();
         }
@@ -159,7 +157,7 @@ impl Drop for Child {
 /// Children that this process has from before it became Roda, by `exec` in a shell.
 fn strangers(own: &Process) -> Vec<Process> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    if rustix::process::waitid(rustix::process::WaitId::All, options).is_err() {
+    if waitid(WaitId::All, options).is_err() {
         return Vec::new();
     }
     let all = Process::all().into_iter();

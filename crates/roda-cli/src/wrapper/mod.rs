@@ -12,7 +12,7 @@ mod running;
 mod signals;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, PipeReader, PipeWriter};
 use std::time::Duration;
 
 use roda::Timings;
@@ -41,9 +41,15 @@ pub(crate) struct Wish {
 
 /// Gets the locks, runs the command and lets them go; how the command ended.
 ///
+/// The command inherits the reading end of `pipe`.
+///
 /// # Errors
 /// The command was not started.
-pub(crate) async fn run(app: &App, mut wish: Wish) -> Result<Exit> {
+pub(crate) async fn run(
+    app: &App,
+    mut wish: Wish,
+    pipe: Option<(PipeReader, PipeWriter)>,
+) -> Result<Exit> {
     let Some(program) = wish.command.first() else {
         return Err(Failure::new("command-not-found").with("command", ""));
     };
@@ -55,7 +61,7 @@ pub(crate) async fn run(app: &App, mut wish: Wish) -> Result<Exit> {
         link = Link::open(app, &wish.request) => link?,
         signal = signals.next() => return Ok(ended_by(signal)),
     };
-    let mut child = Child::start(plan(app, &wish, &link))?;
+    let mut child = Child::start(plan(app, &wish, &link), pipe)?;
     let granted = tokio::select! {
         granted = wait(app, &wish, &mut link, &child) => granted?,
         signal = signals.next() => return Ok(ended_by(signal)),

@@ -77,7 +77,7 @@ impl<'a> Running<'a> {
     /// Returns when nothing of the command runs any more and the lock is free, or lost.
     pub(super) async fn until_end(mut self) -> Result<Exit> {
         while !self.reap() {
-            if self.exit.is_some() && matches!(self.phase, Phase::Safe | Phase::AtRisk) {
+            if self.exit.is_some() {
                 self.sweep();
             }
             self.alarm.set(Some(self.next_moment())).map_err(fault)?;
@@ -137,14 +137,17 @@ impl<'a> Running<'a> {
 
     /// The command has ended, but not all that it started: nothing may run on without the lock.
     fn sweep(&mut self) {
+        let most = boottime::now() + SWEEP_MAX;
+        match &mut self.phase {
+            Phase::Safe | Phase::AtRisk => self.phase = Phase::Sweeping { kill_at: most },
+            Phase::Stopping { kill_at } if *kill_at > most => *kill_at = most,
+            Phase::Stopping { .. } | Phase::Sweeping { .. } | Phase::Killing => return,
+        }
         let count = self.child.tree.signal(Signal::TERM);
         if count > 0 {
             let ui = &self.app.ui;
             ui.note(&ui.text("lock-left-behind", &[("count", count.into())]));
         }
-        self.phase = Phase::Sweeping {
-            kill_at: boottime::now() + SWEEP_MAX,
-        };
     }
 
     fn next_moment(&self) -> Duration {
@@ -279,10 +282,7 @@ impl<'a> Running<'a> {
         }
         if has_own_group && signal == Signal::TSTP {
             // The shell that stopped this process wants it to stop; the node goes on renewing.
-            drop(rustix::process::kill_process(
-                rustix::process::getpid(),
-                Signal::STOP,
-            ));
+            let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::roda::{Home, roda, run};
 
 /// Code, first line and whether there is a hint.
 #[track_caller]
-fn check(arguments: &[&str], code: i32, error: &str) {
+pub(crate) fn check(arguments: &[&str], code: i32, error: &str) {
     let home = Home::new();
     let ended = home.run(arguments);
     let first = ended.stderr.lines().next().unwrap_or_default();

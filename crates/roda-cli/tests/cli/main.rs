@@ -5,7 +5,11 @@
 )]
 
 mod bad_input;
+mod bad_locks;
+mod fake_node;
+mod locks;
 mod one_machine;
 mod plain_multicast;
 mod roda;
 mod snapshots;
+mod wrapper;

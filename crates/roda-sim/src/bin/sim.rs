@@ -12,7 +12,7 @@ usage: cargo xtask sim [OPTIONS]
   --seeds N       how many seeds to run (default 100, or as many as --seconds allow)
   --seed S        the first one (default 0)
   --seconds T     stop after so many seconds
-  --token         locks instead of logs
+  --token         the lock protocol instead of the log
   --nodes N       members in each run (default: drawn)
   --large N       instead: a group of N nodes, NACKs and repairs against RFC 5401
   --loss P        with --large: loss of each datagram at each receiver (default 0.01)
@@ -96,6 +96,9 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
             "--named" => name = Some(value.clone()),
             _ => return Err(format!("unknown option {option:?}")),
         }
+    }
+    if plan.kind == Kind::Token && plan.nodes.is_some() {
+        return Err("--nodes is not for --token".into());
     }
     let seed = plan.first;
     // With a time limit alone, the limit decides.

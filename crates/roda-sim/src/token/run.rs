@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::invariants::Counts;
 use super::{Options, World};
 use crate::invariants::Violation;
 use crate::scenario::Failure;
@@ -13,8 +14,8 @@ pub struct Outcome {
     pub hash: u64,
     /// How many things happened.
     pub events: u64,
-    /// How often somebody entered.
-    pub entered: u64,
+    /// What was tried.
+    pub counts: Counts,
     /// How long it took until nobody waited, once all was healed.
     pub rested: Duration,
 }
@@ -29,7 +30,7 @@ pub fn run(seed: u64, options: Options, lines: usize) -> Result<Outcome, Box<Fai
         Ok(rested) => Ok(Outcome {
             hash: world.trace_hash(),
             events: world.trace_events(),
-            entered: world.entered(),
+            counts: world.counts(),
             rested,
         }),
         Err(violation) => Err(Box::new(Failure {
@@ -63,13 +64,21 @@ mod tests {
 
     #[test]
     fn some_seeds_hold_all_invariants_and_try_something() {
-        let mut entered = 0;
-        for seed in 0..50 {
+        let mut all = Counts::default();
+        for seed in 0..100 {
             match run(seed, Options::draw(seed), 0) {
-                Ok(outcome) => entered += outcome.entered,
+                Ok(outcome) => {
+                    all.entered += outcome.counts.entered;
+                    all.handed += outcome.counts.handed;
+                    all.kept += outcome.counts.kept;
+                    all.expired += outcome.counts.expired;
+                }
                 Err(failure) => panic!("seed {seed}: {}", failure.violation),
             }
         }
-        assert!(entered > 500, "{entered}");
+        assert!(all.entered > 1_000, "{all:?}");
+        assert!(all.handed > 50, "{all:?}");
+        assert!(all.kept > 50, "{all:?}");
+        assert!(all.expired > 50, "{all:?}");
     }
 }

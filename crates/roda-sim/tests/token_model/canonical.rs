@@ -36,7 +36,8 @@ struct SessionSketch {
     is_alive: bool,
     used: BTreeSet<usize>,
     grants: Vec<GrantSketch>,
-    waiting: Vec<(usize, usize)>,
+    /// Places, requests, and bounds: those tell apart how long somebody has waited.
+    waiting: Vec<(usize, usize, u64)>,
 }
 
 /// A node by ranks.
@@ -163,7 +164,11 @@ impl State {
                 .iter()
                 .enumerate()
                 .filter(|(_, waiter)| waiter.session == session)
-                .map(|(place, waiter)| (place, number(waiter.request)))
+                .map(|(place, waiter)| {
+                    // All equal wishes are served in the order in which they came.
+                    let bound = if self.is_symmetric { 0 } else { waiter.bound };
+                    (place, number(waiter.request), bound)
+                })
         });
         SessionSketch {
             is_current: session == current,

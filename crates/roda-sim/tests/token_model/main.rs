@@ -34,7 +34,7 @@ fn exhaust(name: &str, scenario: Scenario) -> (usize, Vec<&'static str>) {
     // No limit of states, depth or time was set, so it has ended because nothing was left to visit.
     assert!(checker.is_done(), "{name}: not exhausted");
     let found = checker.discoveries();
-    println!(
+    eprintln!(
         "{name}: {} states, depth {}, {:.1?}",
         checker.unique_state_count(),
         checker.max_depth(),
@@ -70,7 +70,7 @@ fn break_it(name: &str, rules: Rules) {
         let states = checker.unique_state_count();
         panic!("{name}: two are never inside, in {states} states");
     };
-    println!("{name}: two are inside after {:#?}", path.into_actions());
+    eprintln!("{name}: two are inside after {:#?}", path.into_actions());
 }
 
 const fn budget(faults: u8, ghosts: u8, cancels: u8) -> Budget {

@@ -9,10 +9,11 @@ use roda_proto::NodeId;
 use roda_proto::token::Table;
 use tokio::time::Instant;
 
+use super::Candidate;
 use super::life::Life;
 use super::machine::decode_head;
 use super::peers::is_earlier;
-use super::types::{Ballot, BallotForm, PlaceForm, decode};
+use super::types::{Ballot, BallotForm, PlaceForm, Types, decode, is_near};
 use super::wire::{Acquaintance, Answer, AppendForm, Ask, ChunkForm, Reply, Request, VoteForm};
 
 /// Most bytes of a snapshot that another node may send.
@@ -39,11 +40,23 @@ impl Life {
         if request.cluster != self.cluster || from == self.node {
             return None;
         }
+        if !self.is_trusted(from, request.sender) {
+            return None;
+        }
         let answer = match request.ask {
             Ask::Hello => Answer::Hello(known()),
             Ask::Append(_) | Ask::Vote(_) | Ask::Snapshot(_) => self.admit(from, request).await?,
         };
         Some(Reply::encode(self.raft_id, self.generation, answer))
+    }
+
+    /// Whether the sender belongs to the group, or votes still although it has left.
+    fn is_trusted(&self, from: NodeId, sender: u64) -> bool {
+        let candidates = self.candidates.borrow();
+        let is_member = |one: &Candidate| one.node == from && one.is_member;
+        candidates.is_empty()
+            || candidates.iter().any(is_member)
+            || self.node_of(sender) == Some(from)
     }
 
     /// Answers a request that is Raft's, if it is meant for this log and comes from one that has not
@@ -93,7 +106,10 @@ impl Life {
     }
 
     async fn append(&self, leader: u64, form: AppendForm) -> Option<Answer> {
-        let Some(request) = form.into_request(leader) else {
+        let request = form.into_request(leader);
+        let Some(request) =
+            request.filter(|request| is_near(&request.vote, &self.current_ballot()))
+        else {
             tracing::debug!(leader, "unsound entries refused");
             return Some(Answer::Unwilling);
         };
@@ -115,6 +131,7 @@ impl Life {
     async fn vote(&self, candidate: u64, form: VoteForm) -> Option<Answer> {
         let is_known = self.node_of(self.raft_id).is_some();
         let request = form.into_request(candidate).filter(|_| is_known);
+        let request = request.filter(|request| is_near(&request.vote, &self.current_ballot()));
         let Some(request) = request else {
             return Some(Answer::Unwilling);
         };
@@ -132,7 +149,10 @@ impl Life {
             return Some(Answer::Unwilling);
         };
         let current = self.current_ballot();
-        if !(ballot >= current) {
+        if !is_near(&ballot, &current) {
+            return Some(Answer::Unwilling);
+        }
+        if ballot < current {
             return Some(Answer::HigherVote(current.into()));
         }
         self.on_heard(Instant::now());
@@ -163,7 +183,7 @@ impl Life {
     }
 
     /// The library replaces the table by whatever it is given.
-    fn sound_snapshot(&self, complete: Receiving) -> Option<Snapshot<super::types::Types>> {
+    fn sound_snapshot(&self, complete: Receiving) -> Option<Snapshot<Types>> {
         let meta = decode_head(&complete.head)?;
         let last = meta.last_log_id?;
         let is_ahead = self.machine.applied_index() <= Some(last.index);

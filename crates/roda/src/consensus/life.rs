@@ -18,7 +18,7 @@ use super::peers::Peers;
 use super::types::{Ballot, StoredMembers, Types};
 use super::wire::CHUNK_LEN;
 use super::writer::{Found, Writer};
-use super::{AppliedEntry, Caller, ConsensusError};
+use super::{AppliedEntry, Caller, Candidate, ConsensusError};
 
 /// Entries after which the table is written down as a whole.
 const SNAPSHOT_ENTRIES: u64 = 10_000;
@@ -35,6 +35,7 @@ pub(super) struct Setting<C> {
     pub(super) caller: Arc<C>,
     pub(super) table: Arc<Mutex<Table>>,
     pub(super) applied: mpsc::Sender<AppliedEntry>,
+    pub(super) candidates: watch::Receiver<Vec<Candidate>>,
     pub(super) writer: Writer,
     /// Where a life tells that its log was put back, by its raft id.
     pub(super) reverted: watch::Sender<u64>,
@@ -50,6 +51,7 @@ pub(super) struct Life {
     pub(super) raft: Raft<Types>,
     pub(super) machine: Machine,
     pub(super) peers: Arc<Peers>,
+    pub(super) candidates: watch::Receiver<Vec<Candidate>>,
     pub(super) receiving: tokio::sync::Mutex<Receiving>,
     heard: Mutex<Option<Instant>>,
     /// The log was made by this process, so that nothing was ever promised under this raft id.
@@ -98,6 +100,7 @@ impl Life {
             raft,
             machine,
             peers,
+            candidates: setting.candidates.clone(),
             receiving: tokio::sync::Mutex::default(),
             heard: Mutex::default(),
             is_new: found.last.is_none() && found.vote.is_none(),
@@ -117,8 +120,7 @@ impl Life {
     /// The membership that holds now.
     pub(super) fn members(&self) -> Arc<StoredMembers> {
         let metrics = self.raft.server_metrics();
-        let members = Arc::clone(&metrics.borrow().membership_config);
-        members
+        Arc::clone(&metrics.borrow().membership_config)
     }
 
     /// The latest vote.

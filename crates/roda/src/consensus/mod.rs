@@ -87,7 +87,8 @@ pub(crate) struct Candidate {
     pub(crate) node: NodeId,
     /// Whether it can be reached.
     pub(crate) presence: Online,
-    /// Whether it belongs to the group (still).
+    /// Whether it belongs to the group (still). A node that is about to leave says so of itself first,
+    /// to itself only, and leaves when it is not among the voters any more.
     pub(crate) is_member: bool,
 }
 

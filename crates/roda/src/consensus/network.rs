@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::machine::encode_head;
 use super::peers::Peers;
-use super::types::{Ballot, BallotForm, PlaceForm, RaftPeer, TransposeSound, Types};
+use super::types::{Ballot, BallotForm, PlaceForm, RaftPeer, TransposeSound, Types, is_near};
 use super::wire::{Acquaintance, Answer, AppendForm, Ask, ChunkForm, Envelope, Reply, VoteForm};
 use super::{CallError, Caller};
 
@@ -95,7 +95,7 @@ impl<C: Caller> Network<C> {
         }
         match reply.answer {
             Answer::SenderReverted(known) => {
-                tracing::warn!(%node, known, own = self.generation, "this log was put back");
+                tracing::debug!(%node, known, own = self.generation, "this log was put back");
                 return Err(AskError::Reverted);
             }
             Answer::OtherId | Answer::Unwilling | Answer::Hello(_) => {
@@ -136,7 +136,9 @@ impl<C: Caller> Network<C> {
     /// itself, so it is a lie, or this log was put back.
     fn later(&self, form: BallotForm, than: &Ballot) -> Option<Ballot> {
         let ballot = form.into_ballot()?;
-        (ballot > *than && ballot.leader_id.node_id != self.raft_id).then_some(ballot)
+        let is_sound =
+            ballot > *than && is_near(&ballot, than) && ballot.leader_id.node_id != self.raft_id;
+        is_sound.then_some(ballot)
     }
 }
 
@@ -215,8 +217,8 @@ impl<C: Caller> Line<C> {
         let last = last.map(PlaceForm::into_place).transpose_sound();
         let last = last.ok_or(AskError::Refused)?;
         let ballot = ballot.into_ballot().ok_or(AskError::Refused)?;
-        let is_sound =
-            ballot == vote || (!is_granted && ballot.leader_id.node_id != vote.leader_id.node_id);
+        let is_other = ballot.leader_id.node_id != vote.leader_id.node_id;
+        let is_sound = ballot == vote || !is_granted && is_other && is_near(&ballot, &vote);
         if !is_sound {
             return Err(AskError::Refused);
         }

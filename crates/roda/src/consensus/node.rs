@@ -73,6 +73,7 @@ impl RaftNode {
             caller,
             table: Arc::default(),
             applied,
+            candidates,
             writer: writer.clone(),
             reverted,
         };
@@ -93,7 +94,6 @@ impl RaftNode {
         });
         let keeper = Keeper {
             setting,
-            candidates,
             role,
             shared: Arc::clone(&shared),
         };
@@ -248,7 +248,6 @@ impl Life {
 /// Owns the tasks of a life, and begins a new one when the log turns out to have been put back.
 struct Keeper<C> {
     setting: Setting<C>,
-    candidates: watch::Receiver<Vec<Candidate>>,
     role: watch::Sender<Role>,
     shared: Arc<Shared>,
 }
@@ -290,7 +289,7 @@ impl<C: Caller> Keeper<C> {
     fn spawn(&self, life: &Arc<Life>, network: Network<C>) -> JoinSet<()> {
         let (told, on_told) = watch::channel(None::<Acquaintance>);
         let mut tasks = JoinSet::new();
-        let candidates = || self.candidates.clone();
+        let candidates = || self.setting.candidates.clone();
         tasks.spawn(role::follow(Arc::clone(life), on_told, self.role.clone()));
         tasks.spawn(scout::run(
             Arc::clone(life),

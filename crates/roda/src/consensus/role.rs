@@ -35,12 +35,18 @@ pub(super) async fn follow(
             *role = found;
             is_new
         });
-        tokio::select! {
-            changed = server.changed() => if changed.is_err() { return },
+        let changed = tokio::select! {
+            changed = server.changed() => changed,
             // Every entry changes these numbers: only of interest until the first one is applied.
-            changed = data.changed(), if is_waiting => if changed.is_err() { return },
-            changed = told.changed() => if changed.is_err() { return },
-            _tick = ticks.tick() => {}
+            changed = data.changed(), if is_waiting => changed,
+            changed = told.changed() => changed,
+            _tick = ticks.tick() => Ok(()),
+        };
+        if changed.is_err() {
+            // The library has given up: the disk, as a rule; that is in the log already.
+            tracing::error!("this node takes no part in the locks any more");
+            role.send_replace(Role::default());
+            return;
         }
     }
 }

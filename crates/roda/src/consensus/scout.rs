@@ -12,6 +12,9 @@ use super::role::has_leader;
 use super::wire::Acquaintance;
 use super::{Caller, Candidate, Online};
 
+/// Who leads is asked for at every tick until it is known, and then only so often.
+const TICKS_IF_KNOWN: usize = 4;
+
 /// Asks as long as it is not aborted. Cancel-safe.
 pub(super) async fn run<C: Caller>(
     life: Arc<Life>,
@@ -20,7 +23,7 @@ pub(super) async fn run<C: Caller>(
     told: watch::Sender<Option<Acquaintance>>,
 ) {
     let mut ticks = tokio::time::interval(life.timings.session() / 8);
-    let mut round = 0;
+    let mut round = 0_usize;
     loop {
         ticks.tick().await;
         if has_leader(&life, Instant::now()) {
@@ -28,8 +31,12 @@ pub(super) async fn run<C: Caller>(
             told.send_if_modified(|told| told.take().is_some());
             continue;
         }
-        let whom = next(&life, &candidates.borrow(), told.borrow().as_ref(), round);
+        let is_known = told.borrow().is_some();
         round += 1;
+        if is_known && !round.is_multiple_of(TICKS_IF_KNOWN) {
+            continue;
+        }
+        let whom = next(&life, &candidates.borrow(), told.borrow().as_ref(), round);
         let Some(node) = whom else {
             continue;
         };
@@ -89,8 +96,8 @@ fn heed(life: &Life, by: NodeId, found: &Acquaintance) {
                 .is_some_and(|peer| peer.node == node)
         })
     };
-    if is_voter(life.node) && is_voter(by) && found.leader.is_some() {
-        let is_replaced = !found.voters.contains(&life.node);
+    if is_voter(life.node) && is_voter(by) {
+        let is_replaced = found.leader.is_some() && !found.voters.contains(&life.node);
         life.raft.runtime_config().elect(!is_replaced);
     }
 }

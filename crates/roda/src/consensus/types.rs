@@ -19,7 +19,9 @@ const NODES_MAX: usize = 64;
 /// Most voters of one configuration.
 const VOTERS_MAX: usize = 16;
 /// No election and no log ever gets that far; a number beyond it is a lie that could overflow.
-pub(super) const NUMBER_MAX: u64 = 1 << 62;
+const NUMBER_MAX: u64 = 1 << 62;
+/// No two voters are ever that many elections apart: a member must not use up all terms at once.
+const TERMS_APART_MAX: u64 = 1 << 32;
 
 openraft::declare_raft_types!(
     /// Raft for the lock table.
@@ -36,6 +38,7 @@ openraft::declare_raft_types!(
 
 pub(super) type Place = LogId<u64>;
 pub(super) type Entry = openraft::Entry<Types>;
+pub(super) type Payload = EntryPayload<Types>;
 pub(super) type Ballot = Vote<u64>;
 pub(super) type Members = Membership<u64, RaftPeer>;
 pub(super) type StoredMembers = StoredMembership<u64, RaftPeer>;
@@ -109,7 +112,7 @@ impl std::fmt::Debug for Proposal {
 }
 
 /// What an entry holds, as one byte and the rest.
-pub(super) fn encode_body(payload: &EntryPayload<Types>) -> Vec<u8> {
+pub(super) fn encode_body(payload: &Payload) -> Vec<u8> {
     match payload {
         EntryPayload::Blank => vec![BLANK],
         EntryPayload::Normal(proposal) => prefixed(COMMANDS, &proposal.inner.encoded),
@@ -120,7 +123,7 @@ pub(super) fn encode_body(payload: &EntryPayload<Types>) -> Vec<u8> {
 }
 
 /// Bytes that [`encode_body`] would write, about.
-pub(super) fn body_len(payload: &EntryPayload<Types>) -> usize {
+pub(super) fn body_len(payload: &Payload) -> usize {
     match payload {
         EntryPayload::Blank => 1,
         EntryPayload::Normal(proposal) => 1 + proposal.inner.encoded.len(),
@@ -129,7 +132,7 @@ pub(super) fn body_len(payload: &EntryPayload<Types>) -> usize {
 }
 
 /// `None`: it is none that this version could have written.
-pub(super) fn decode_body(body: &[u8]) -> Option<EntryPayload<Types>> {
+pub(super) fn decode_body(body: &[u8]) -> Option<Payload> {
     let (kind, rest) = body.split_first()?;
     match *kind {
         BLANK if rest.is_empty() => Some(EntryPayload::Blank),
@@ -264,7 +267,7 @@ pub(super) trait TransposeSound<T> {
 }
 
 impl<T> TransposeSound<T> for Option<Option<T>> {
-    fn transpose_sound(self) -> Option<Option<T>> {
+    fn transpose_sound(self) -> Self {
         match self {
             None => Some(None),
             Some(None) => None,
@@ -309,6 +312,11 @@ pub(super) fn ballot(term: u64, leader: u64, committed: bool) -> Ballot {
     let mut ballot = Vote::new(term, leader);
     ballot.committed = committed;
     ballot
+}
+
+/// Whether a vote may follow upon another: its term is not absurdly far ahead.
+pub(super) const fn is_near(later: &Ballot, own: &Ballot) -> bool {
+    later.leader_id.term <= own.leader_id.term.saturating_add(TERMS_APART_MAX)
 }
 
 pub(super) fn to_log_place(place: Place) -> LogPlace {

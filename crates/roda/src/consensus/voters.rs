@@ -57,13 +57,16 @@ pub(super) async fn run<C: Caller>(
         if !role.borrow_and_update().is_leading {
             continue;
         }
-        let known = candidates.borrow_and_update().clone();
-        let members = life.members();
-        let wanted = choose(Instant::now(), life.node, &present(&life, &members), &known);
-        if wanted.is_empty() {
-            continue;
+        let mut known = candidates.borrow_and_update().clone();
+        let voters = present(&life, &life.members());
+        let choose = |known: &[Candidate]| choose(Instant::now(), life.node, &voters, known);
+        let mut settled = settle(&life, &network, choose(&known)).await;
+        if settled.is_none() && !is_member(life.node, &known) {
+            // Who has left is perhaps not believed any more by those that do not know it as a voter.
+            known.retain(|one| voters.iter().any(|voter| voter.node == one.node));
+            settled = settle(&life, &network, choose(&known)).await;
         }
-        if let Some(wanted) = settle(&life, &network, wanted).await {
+        if let Some(wanted) = settled {
             change(&life, &wanted).await;
         }
     }
@@ -84,8 +87,8 @@ fn choose(
     };
     let mut ranked: Vec<(u8, Instant, Choice)> = Vec::new();
     for member in members {
-        let voter = voters.iter().find(|voter| voter.node == member.node);
-        let present = voter.filter(|voter| !voter.is_lost);
+        let is_present = |voter: &&Voter| voter.node == member.node && !voter.is_lost;
+        let present = voters.iter().find(is_present);
         match (present, member.presence) {
             (Some(voter), _) if voter.node == me => {
                 ranked.push((0, now, Choice::Present(voter.raft_id)));
@@ -121,6 +124,11 @@ fn choose(
     chosen.map(|(_, _, choice)| choice).collect()
 }
 
+fn is_member(node: NodeId, candidates: &[Candidate]) -> bool {
+    let mut members = candidates.iter().filter(|one| one.is_member);
+    members.any(|one| one.node == node)
+}
+
 fn present(life: &Life, members: &StoredMembers) -> Vec<Voter> {
     let ids = members.voter_ids();
     ids.filter_map(|raft_id| {
@@ -141,6 +149,9 @@ async fn settle<C: Caller>(
     network: &Network<C>,
     wanted: BTreeSet<Choice>,
 ) -> Option<BTreeSet<u64>> {
+    if wanted.is_empty() {
+        return None;
+    }
     let mut ids = BTreeSet::new();
     for choice in wanted {
         match choice {
@@ -228,5 +239,128 @@ async fn change(life: &Life, ids: &BTreeSet<u64>) {
         if timeout(limit, removing).await.is_err() {
             tracing::debug!("nodes that do not vote could not be forgotten in time");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: u8 = 1;
+
+    struct Case {
+        now: Instant,
+        voters: Vec<Voter>,
+        members: Vec<Candidate>,
+    }
+
+    fn id(node: u8) -> NodeId {
+        NodeId([node; 32])
+    }
+
+    impl Case {
+        /// So many members that are there for long, of which the first few vote.
+        fn new(members: u8, voters: u8) -> Self {
+            let now = Instant::now();
+            let since = now.checked_sub(Duration::from_secs(1000)).unwrap_or(now);
+            let member = |node| Candidate {
+                node: id(node),
+                presence: Online::Since(since + Duration::from_secs(u64::from(node))),
+                is_member: true,
+            };
+            let voter = |node| Voter {
+                node: id(node),
+                raft_id: u64::from(node),
+                is_lost: false,
+            };
+            Self {
+                now,
+                voters: (1..=voters).map(voter).collect(),
+                members: (1..=members).map(member).collect(),
+            }
+        }
+
+        fn away(mut self, node: u8, seconds: u64) -> Self {
+            let since = self.now - Duration::from_secs(seconds);
+            self.members[usize::from(node) - 1].presence = Online::NotSince(since);
+            self
+        }
+
+        fn came(mut self, node: u8, seconds: u64) -> Self {
+            let since = self.now - Duration::from_secs(seconds);
+            self.members[usize::from(node) - 1].presence = Online::Since(since);
+            self
+        }
+
+        fn left(mut self, node: u8) -> Self {
+            self.members[usize::from(node) - 1].is_member = false;
+            self
+        }
+
+        fn lost(mut self, node: u8) -> Self {
+            self.voters[usize::from(node) - 1].is_lost = true;
+            self
+        }
+
+        /// Nodes that should vote; those that are new are negative.
+        fn chosen(&self) -> Vec<i16> {
+            let chosen = choose(self.now, id(ME), &self.voters, &self.members);
+            let mut numbers: Vec<i16> = chosen
+                .into_iter()
+                .map(|choice| match choice {
+                    Choice::Present(raft_id) => i16::try_from(raft_id).unwrap(),
+                    Choice::New(node) => -i16::from(node.0[0]),
+                })
+                .collect();
+            numbers.sort_unstable_by_key(|number| number.abs());
+            numbers
+        }
+    }
+
+    #[test]
+    fn there_are_one_three_or_five_voters_by_the_number_of_members() {
+        let counts =
+            [1, 2, 3, 4, 5, 6, 7, 8, 100].map(|members| Case::new(members, 1).chosen().len());
+        assert_eq!(counts, [1, 1, 3, 3, 3, 3, 5, 5, 5]);
+    }
+
+    #[test]
+    fn whoever_votes_goes_on_voting() {
+        assert_eq!(Case::new(6, 3).chosen(), [1, 2, 3]);
+        assert_eq!(Case::new(6, 3).came(3, 0).chosen(), [1, 2, 3]);
+        assert_eq!(Case::new(7, 3).chosen(), [1, 2, 3, -4, -5]);
+    }
+
+    #[test]
+    fn a_voter_is_replaced_only_when_it_is_away_for_long_and_another_is_steady() {
+        assert_eq!(Case::new(4, 3).away(2, 30).chosen(), [1, 2, 3]);
+        assert_eq!(Case::new(4, 3).away(2, 31).chosen(), [1, 3, -4]);
+        assert_eq!(Case::new(4, 3).away(2, 31).came(4, 4).chosen(), [1, 2, 3]);
+        assert_eq!(Case::new(4, 3).away(2, 31).came(4, 5).chosen(), [1, 3, -4]);
+        assert_eq!(Case::new(3, 3).away(2, 1000).chosen(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn there_are_never_two_or_four() {
+        assert_eq!(Case::new(3, 1).away(3, 100).chosen(), [1]);
+        let six_there = Case::new(8, 3).away(4, 1).away(5, 1).away(6, 1).away(7, 1);
+        assert_eq!(six_there.chosen(), [1, 2, 3]);
+        assert_eq!(Case::new(6, 5).chosen(), [1, 2, 3]);
+        assert_eq!(Case::new(3, 3).left(3).chosen(), [1]);
+    }
+
+    #[test]
+    fn whoever_leaves_votes_no_more_and_the_leader_hands_over() {
+        assert_eq!(Case::new(4, 3).left(2).chosen(), [1, 3, -4]);
+        assert_eq!(Case::new(4, 3).left(ME).chosen(), [2, 3, -4]);
+        assert_eq!(Case::new(2, 1).left(ME).chosen(), [-2]);
+        assert!(Case::new(1, 1).left(ME).chosen().is_empty());
+    }
+
+    #[test]
+    fn a_voter_that_lost_its_log_is_replaced_by_its_own_node() {
+        assert_eq!(Case::new(3, 3).lost(2).chosen(), [1, -2, 3]);
+        assert_eq!(Case::new(3, 3).lost(2).away(2, 1).chosen(), [1, 2, 3]);
+        assert_eq!(Case::new(3, 3).lost(2).came(2, 4).chosen(), [1, 2, 3]);
     }
 }

@@ -306,7 +306,7 @@ impl Batch {
         }
         let last = log.last().map(from_log_place);
         for waiter in self.waiters.drain(..) {
-            let outcome = result.as_ref().map_err(|error| failed(error));
+            let outcome = result.as_ref().map_err(failed);
             match waiter {
                 Waiter::Flushed(flushed) => {
                     let outcome = outcome.map_err(io::Error::other);

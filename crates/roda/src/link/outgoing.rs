@@ -73,7 +73,7 @@ async fn run(shared: Arc<Shared>, to: NodeId, mut frames: mpsc::Receiver<Vec<u8>
                     Err(error) => tracing::debug!(peer = %to.short(), %error, "link broke"),
                 }
             }
-            Err(error) => tracing::trace!(peer = %to.short(), %error, "no link"),
+            Err(error) => tracing::debug!(peer = %to.short(), %error, "no link"),
         }
         while frames.try_recv().is_ok() {}
         sleep(REDIAL_PAUSES[failures.min(REDIAL_PAUSES.len() - 1)]).await;

@@ -14,6 +14,8 @@ pub(super) struct LeaderGuess {
     next: usize,
     /// When the first message went to the known leader that nothing came back for.
     unanswered: Option<Timestamp>,
+    /// Since when somebody is looked for.
+    looking: Option<Timestamp>,
 }
 
 impl LeaderGuess {
@@ -33,6 +35,7 @@ impl LeaderGuess {
             self.unanswered.get_or_insert(now);
             return Some(known);
         }
+        self.looking.get_or_insert(now);
         let mut candidates = self.voters.clone();
         candidates.extend(
             others()
@@ -48,6 +51,7 @@ impl LeaderGuess {
     pub(super) fn heard(&mut self, from: NodeId) {
         if *self.known.get_or_insert(from) == from {
             self.unanswered = None;
+            self.looking = None;
         }
     }
 
@@ -70,6 +74,12 @@ impl LeaderGuess {
             self.known = None;
             self.unanswered = None;
         }
+    }
+
+    /// Whether nobody that leads was found for so long that there may be none.
+    pub(super) fn is_missing(&self, now: Timestamp, timings: &Timings) -> bool {
+        let is_long = |since: Timestamp| now.since(since) > timings.session() / 10;
+        self.looking.is_some_and(is_long)
     }
 
     pub(super) const fn known(&self) -> Option<NodeId> {

@@ -148,10 +148,8 @@ impl Locks {
         if inner.quorum.is_some() {
             return inner.quorum;
         }
-        if inner.leader.known().is_some() {
-            return None;
-        }
-        Some(self.quorum_seen(inner.leader.voters()))
+        let is_missing = inner.leader.is_missing(boottime::now(), &self.timings);
+        is_missing.then(|| self.quorum_seen(inner.leader.voters()))
     }
 
     /// By presence alone, for a node that is no voter or finds no leader.
@@ -368,6 +366,10 @@ impl Locks {
             return;
         }
         let to = inner.leader.recipient(now, &self.timings, || self.others());
+        if inner.leader.is_missing(now, &self.timings) {
+            let seen = self.quorum_seen(inner.leader.voters());
+            inner.clients.set_quorum(Some(seen));
+        }
         if let Some(to) = to
             && to != self.node
         {
@@ -412,6 +414,9 @@ impl Locks {
             | LockMessage::Notice(_)
             | LockMessage::NoQuorum(_) => {
                 inner.leader.heard(from);
+                if inner.quorum.is_none() {
+                    inner.clients.set_quorum(None);
+                }
                 inner.agent.handle_message(now, from, message);
             }
             LockMessage::Token(_) => inner.agent.handle_message(now, from, message),

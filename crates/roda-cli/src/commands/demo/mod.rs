@@ -1,5 +1,6 @@
 //! `roda demo`: three nodes on this machine, with nothing configured.
 
+mod lock;
 mod stage;
 
 use std::time::Duration;
@@ -60,7 +61,9 @@ async fn play(app: &App, stage: &mut Stage, fast: bool) -> Result<()> {
     stage.wait_identical(expected).await?;
     let bytes = stage.wait_mirrors(expected).await?;
     show.success("demo-healed", expected, bytes).await?;
-    finale(&show, stage, expected, bytes).await
+    let turn = lock::play(&show, stage).await?;
+    show.turn(&turn).await?;
+    finale(&show, stage, (expected, bytes), &turn).await
 }
 
 async fn gather(show: &Show<'_>, stage: &mut Stage) -> Result<()> {
@@ -116,12 +119,19 @@ fn numbered(name: &str, word: &str, count: u32) -> String {
         .collect()
 }
 
-async fn finale(show: &Show<'_>, stage: &Stage, messages: u32, bytes: usize) -> Result<()> {
+async fn finale(
+    show: &Show<'_>,
+    stage: &Stage,
+    (messages, bytes): (u32, usize),
+    turn: &lock::Turn,
+) -> Result<()> {
     let (repairs, nacks) = stage.counters().await?;
     if show.app.ui.json {
         return show.app.ui.object(&json!({
             "identical": true, "nodes": NODES.len(), "messages": messages,
             "mirror_bytes": bytes, "repairs": repairs, "nacks": nacks,
+            "fences": [turn.before, turn.after],
+            "next_holder_ms": u64::try_from(turn.gap.as_millis()).unwrap_or(u64::MAX),
         }));
     }
     let values = [("repairs", repairs.into()), ("nacks", nacks.into())];
@@ -164,6 +174,24 @@ impl Show<'_> {
     async fn success(&self, key: &str, messages: u32, bytes: usize) -> Result<()> {
         let values = [("messages", messages.into()), ("bytes", bytes.into())];
         let text = self.app.ui.text(key, &values);
+        let mark = self.app.ui.paint(Colour::Green, "    ✓");
+        self.line(&format!("{mark} {text}"))?;
+        self.pause(READING).await;
+        Ok(())
+    }
+
+    async fn turn(&self, turn: &lock::Turn) -> Result<()> {
+        let values = [
+            ("before", turn.before.as_str().into()),
+            ("after", turn.after.as_str().into()),
+            (
+                "millis",
+                u64::try_from(turn.gap.as_millis())
+                    .unwrap_or(u64::MAX)
+                    .into(),
+            ),
+        ];
+        let text = self.app.ui.text("demo-turn", &values);
         let mark = self.app.ui.paint(Colour::Green, "    ✓");
         self.line(&format!("{mark} {text}"))?;
         self.pause(READING).await;

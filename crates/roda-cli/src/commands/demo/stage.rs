@@ -51,6 +51,25 @@ impl Stage {
         self.scratch.path().join(format!("{}.log", NODES[node]))
     }
 
+    /// A command of a node, not started yet; it is killed when its handle is dropped.
+    pub(super) fn command(&self, node: usize, arguments: &[&str]) -> Result<Command> {
+        let program = std::env::current_exe().map_err(|error| {
+            Failure::new("demo-command")
+                .with("command", arguments[0])
+                .with("reason", error.to_string())
+        })?;
+        let mut command = Command::new(program);
+        if let Some(lang) = &self.lang {
+            command.args(["--lang", lang]);
+        }
+        command
+            .arg("--home")
+            .arg(self.home_path(node))
+            .args(arguments)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
     /// Runs a command on a node, as a person would; its output.
     pub(super) async fn run(&self, node: usize, arguments: &[&str], input: &str) -> Result<String> {
         let fault = |reason: String| {
@@ -58,19 +77,11 @@ impl Stage {
                 .with("command", arguments[0])
                 .with("reason", reason)
         };
-        let program = std::env::current_exe().map_err(|error| fault(error.to_string()))?;
-        let mut command = Command::new(program);
-        if let Some(lang) = &self.lang {
-            command.args(["--lang", lang]);
-        }
-        let mut child = command
-            .arg("--home")
-            .arg(self.home_path(node))
-            .args(arguments)
+        let mut child = self
+            .command(node, arguments)?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| fault(error.to_string()))?;
         if let Some(mut stdin) = child.stdin.take() {

@@ -237,10 +237,10 @@ mod tests {
         let ui = Ui::new(Language::English, false);
         let expected = "\
 Voters: ana, bia, caio; 2 of 3 reachable, ana leads
-LOCK    STATE            NODE         FOR  FENCE  PRIORITY  AT MOST BEFORE
-render  inside           bia       3m 12s   1024
-        next             caio        0.4s   2048
-        waiting, shared  abababab   12.4s            3 → 5              18
+LOCK    STATE          NODE         FOR  FENCE  PRIORITY  AT MOST BEFORE
+render  holds          bia       3m 12s   1024
+        next           caio        0.4s   2048
+        waits, shared  abababab   12.4s            3 → 5              18
 x       free
 ";
         assert_eq!(text(&ui, &report()), expected);

@@ -18,7 +18,6 @@ struct Highest {
 pub struct Fences {
     used: BTreeSet<Fence>,
     highest: BTreeMap<LockName, Highest>,
-    entered: u64,
 }
 
 impl Fences {
@@ -27,7 +26,6 @@ impl Fences {
     /// # Errors
     /// Its fence was used, or is not larger than those before it.
     pub fn on_enter(&mut self, hold: &Hold) -> Check {
-        self.entered += 1;
         let fence = hold.fence;
         if !self.used.insert(fence) {
             let detail = format!("{hold:?} uses its fence again");
@@ -47,11 +45,5 @@ impl Fences {
             }
         }
         Ok(())
-    }
-
-    /// How often somebody entered.
-    #[must_use]
-    pub const fn entered(&self) -> u64 {
-        self.entered
     }
 }

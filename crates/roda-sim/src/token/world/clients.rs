@@ -114,7 +114,13 @@ impl World {
                     self.end_within(job, margin);
                 }
             }
-            HoldState::Kill(_) => self.end_within(job, margin),
+            HoldState::Kill(_) => {
+                // A process that was stopped tells it late. What runs knows the end of its lease, too.
+                let session = self.inside.get(&job).map(|hold| hold.session);
+                let until = self.checks.leases.until(session.unwrap_or_default());
+                let longest = margin.min(until.since(self.local(job.node)));
+                self.end_within(job, longest);
+            }
         }
     }
 
@@ -135,27 +141,35 @@ impl World {
             .note(self.now, job.node, &[24, hold.fence.0], || {
                 format!("{:?} has left", job.request)
             });
+        self.checks.leases.check_left(&hold, self.local(job.node))?;
         let wrote = self.clients.writes().then(|| {
             let node = &mut self.nodes[job.node];
             node.written += 1;
             Seq(node.written)
         });
-        let happening = Happening::Left { job, wrote };
-        if self.nodes[job.node].paused.is_none()
-            && let Some(process) = self.nodes[job.node].living(job.life)
-            && process.session == Some(hold.session)
-            && process.valid_until.is_some()
-            && let Some(seq) = wrote
-        {
-            let valid = process.valid_until.unwrap_or_default() > self.local(job.node);
-            if valid {
-                self.checks.frontiers.on_write(&hold, author(job.node), seq);
-            }
-        }
+        self.note_written(&hold, wrote);
         if self.clients.wants_again() && !self.is_healed {
             self.leave_and_want_again(job, wrote, hold.wish)
         } else {
-            self.happen(happening)
+            self.happen(Happening::Left(job, wrote))
+        }
+    }
+
+    /// What is told in a valid session has to reach whoever is next.
+    fn note_written(&mut self, hold: &Hold, wrote: Option<Seq>) {
+        let local = self.local(hold.job.node);
+        let node = &mut self.nodes[hold.job.node];
+        let is_running = node.is_running();
+        let is_valid = node.living(hold.job.life).is_some_and(|process| {
+            process.session == Some(hold.session)
+                && process.valid_until.is_some_and(|until| until > local)
+        });
+        if let Some(seq) = wrote
+            && is_running
+            && is_valid
+        {
+            let author = author(hold.job.node);
+            self.checks.frontiers.on_write(hold, author, seq);
         }
     }
 
@@ -163,7 +177,7 @@ impl World {
     fn leave_and_want_again(&mut self, job: Job, wrote: Option<Seq>, wish: Acquire) -> Check {
         let node = job.node;
         if self.nodes[node].living(job.life).is_none() || self.nodes[node].paused.is_some() {
-            return self.happen(Happening::Left { job, wrote });
+            return self.happen(Happening::Left(job, wrote));
         }
         self.tell_left(job, wrote);
         self.request(node, wish)?;

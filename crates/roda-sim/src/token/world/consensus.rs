@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use roda_proto::token::{Fence, LockCommand, Quorum};
 
-use super::{Happening, World};
+use super::{Happening, Place, Question, World};
 use crate::invariants::Check;
 use crate::token::consensus::Pending;
-use crate::token::node::id_of;
+use crate::token::node::{Process, id_of};
 
 /// A leader that could not reach a majority so often gives a proposal up; the entry may come all the same.
 const TRIES_MAX: u32 = 3;
@@ -57,7 +57,7 @@ impl World {
                 };
                 self.after(delay, agree);
             }
-            None => self.after(delay * 4, Happening::Failed { node, life, id }),
+            None => self.after(delay * 4, Happening::Failed(Place { node, life }, id)),
         }
     }
 
@@ -77,7 +77,7 @@ impl World {
         {
             let life = process.life;
             let node = leader;
-            self.after(Duration::ZERO, Happening::Failed { node, life, id });
+            self.after(Duration::ZERO, Happening::Failed(Place { node, life }, id));
         }
         let tries = tries + 1;
         let again = Happening::Agree {
@@ -102,7 +102,7 @@ impl World {
         for voter in 0..self.options.voters {
             if Some(voter) != leader {
                 let delay = self.quorum_time();
-                self.after(delay, Happening::Learn { node: voter });
+                self.after(delay, Happening::Learn(voter));
             }
         }
         match leader {
@@ -191,17 +191,13 @@ impl World {
         };
         let (life, term) = (process.life, process.leads.unwrap_or(0));
         let delay = self.quorum_time();
-        let ask = Happening::Ask {
-            node,
-            life,
-            term,
-            id,
-        };
-        self.after(delay, ask);
+        let place = Place { node, life };
+        self.after(delay, Happening::Ask(Question { place, term, id }));
     }
 
     /// A majority says what it knows at this moment; the answer takes its time, and may be old by then.
-    pub(super) fn on_ask(&mut self, node: usize, term: u64, id: u64) {
+    pub(super) fn on_ask(&mut self, question: Question) {
+        let (node, term) = (question.place.node, question.term);
         let is_leader = self.log.term == term && self.log.leader == Some(node);
         let result = if is_leader && self.has_majority(node) {
             Ok(())
@@ -210,31 +206,18 @@ impl World {
         };
         let slow = if result.is_ok() { 1 } else { 4 };
         let delay = self.quorum_time() * slow;
-        let life = self.nodes[node].lives;
-        let confirmed = Happening::Confirmed {
-            node,
-            life,
-            term,
-            id,
-            result,
-        };
-        self.after(delay, confirmed);
+        self.after(delay, Happening::Confirmed(question, result));
     }
 
-    pub(super) fn on_confirmed(
-        &mut self,
-        node: usize,
-        term: u64,
-        id: u64,
-        result: Result<(), Quorum>,
-    ) -> Check {
+    pub(super) fn on_confirmed(&mut self, question: Question, result: Result<(), Quorum>) -> Check {
+        let node = question.place.node;
         let local = self.local(node);
         if let Some(process) = self.nodes[node].process.as_mut()
-            && process.leads == Some(term)
+            && process.leads == Some(question.term)
         {
             process
                 .registrar
-                .on_confirmed(local, &process.table, id, result);
+                .on_confirmed(local, &process.table, question.id, result);
         }
         self.settle(node)
     }
@@ -242,7 +225,7 @@ impl World {
     /// Elects somebody if nobody leads a majority, and tells those who do not know.
     pub(super) fn on_watch(&mut self) -> Check {
         let is_led = self.log.leader.is_some_and(|leader| {
-            let is_same = |process: &super::super::node::Process| {
+            let is_same = |process: &Process| {
                 process.leads == Some(self.log.term) || process.life == self.log.leader_life
             };
             let process = self.nodes[leader].process.as_ref();
@@ -257,7 +240,7 @@ impl World {
             {
                 let life = process.life;
                 let delay = self.quorum_time();
-                self.after(delay, Happening::LearnLeader { node, life });
+                self.after(delay, Happening::LearnLeader(Place { node, life }));
             }
         }
         let wait = self.options.session_max() / 10;
@@ -291,7 +274,7 @@ impl World {
         // Its own process may lead in an earlier term.
         self.step_down(node)?;
         let delay = self.quorum_time() * 2;
-        self.after(delay, Happening::Lead { node, life, term });
+        self.after(delay, Happening::Lead(Place { node, life }, term));
         Ok(())
     }
 
@@ -299,7 +282,7 @@ impl World {
         if let (Some(node), Some(id)) = (node, id) {
             let life = self.nodes[node].lives;
             let delay = self.quorum_time() * 8;
-            self.after(delay, Happening::Failed { node, life, id });
+            self.after(delay, Happening::Failed(Place { node, life }, id));
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roda_proto::token::{LockCommand, LockMessage, Recipient, Table};
 
-use super::{Fault, Happening, World};
+use super::{Fault, Happening, Place, World};
 use crate::invariants::Check;
 use crate::token::client::Job;
 use crate::token::clock::Clock;
@@ -51,7 +51,7 @@ impl World {
         self.nodes[node].start(boot);
         self.trace.note(self.now, node, &[30], || "starts");
         let life = self.nodes[node].lives;
-        self.after(Duration::ZERO, Happening::LearnLeader { node, life });
+        self.after(Duration::ZERO, Happening::LearnLeader(Place { node, life }));
     }
 
     /// A process dies, or its whole machine with all that runs on it.
@@ -87,8 +87,12 @@ impl World {
             let rate = self.options.rates_ppm[node];
             self.nodes[node].clock = Clock::new(rate, self.now, origin);
         }
-        let down = self.random.exponential(self.options.faults.lasts);
-        self.after(down, Happening::Start { node });
+        let down = if self.is_healed {
+            Duration::ZERO
+        } else {
+            self.random.exponential(self.options.faults.lasts)
+        };
+        self.after(down, Happening::Start(node));
     }
 
     fn pause(&mut self, node: usize) {
@@ -102,7 +106,7 @@ impl World {
             self.watch_holds(node, until);
         }
         let time = self.random.exponential(self.options.faults.lasts);
-        self.after(time, Happening::Resume { node });
+        self.after(time, Happening::Resume(node));
     }
 
     pub(super) fn resume(&mut self, node: usize) {
@@ -112,7 +116,7 @@ impl World {
         self.trace.note(self.now, node, &[33], || "goes on");
         // Whether it looks at the clock or at what has come first is up to it.
         if self.random.chance(0.5) {
-            missed.sort_by_key(|happening| !matches!(happening, Happening::Timer { .. }));
+            missed.sort_by_key(|happening| !matches!(happening, Happening::Timer(_)));
         }
         for happening in missed {
             self.after(Duration::ZERO, happening);
@@ -171,7 +175,7 @@ impl World {
             process.agent.close(local);
             let life = process.life;
             let patience = self.options.session_max() * 2;
-            self.after(patience, Happening::End { node, life });
+            self.after(patience, Happening::End(Place { node, life }));
         }
         self.settle(node)
     }

@@ -60,49 +60,43 @@ impl Fault {
     }
 }
 
-/// Something that happens at a moment. `life` names a process of a node: it does not happen to a later one.
+/// Something that happens at a moment. A [`Place`] names a process: it does not happen to a later one.
 #[derive(Clone, Debug)]
 pub enum Happening {
     /// A message arrives.
     Arrive {
         /// From where.
         from: usize,
-        /// Where.
-        to: usize,
         /// At which process.
-        life: u64,
-        /// On which connection; `None`: within a node.
+        at: Place,
+        /// On which connection; `None`: on none that could have broken.
         link: Option<u64>,
         /// What.
         message: LockMessage,
     },
     /// A process wanted to be woken.
-    Timer { node: usize, life: u64 },
+    Timer(Place),
     /// A majority may have an entry by now.
-    Agree { term: u64, number: u64, tries: u32 },
-    /// A leader gives a proposal up.
-    Failed { node: usize, life: u64, id: u64 },
+    Agree {
+        /// Of which leader.
+        term: u64,
+        /// Which.
+        number: u64,
+        /// How often it had not.
+        tries: u32,
+    },
+    /// A leader gives up the proposal of this name.
+    Failed(Place, u64),
     /// A majority may have answered a leader's question.
-    Ask {
-        node: usize,
-        life: u64,
-        term: u64,
-        id: u64,
-    },
+    Ask(Question),
     /// The leader gets to know what they said.
-    Confirmed {
-        node: usize,
-        life: u64,
-        term: u64,
-        id: u64,
-        result: Result<(), Quorum>,
-    },
+    Confirmed(Question, Result<(), Quorum>),
     /// A voter gets new entries.
-    Learn { node: usize },
+    Learn(usize),
     /// A process hears who leads.
-    LearnLeader { node: usize, life: u64 },
-    /// An elected voter has all entries and begins to lead.
-    Lead { node: usize, life: u64, term: u64 },
+    LearnLeader(Place),
+    /// An elected voter has all entries and begins to lead in this term.
+    Lead(Place, u64),
     /// It is looked whether somebody leads.
     Watch,
     /// Somebody wants locks.
@@ -111,47 +105,64 @@ pub enum Happening {
     Impatient(Job),
     /// What ran under locks has ended.
     Leave(Job),
-    /// A process is told that what ran under locks has ended.
-    Left {
-        /// For which request.
-        job: Job,
-        /// What it wrote.
-        wrote: Option<Seq>,
-    },
+    /// A process is told that what ran under locks has ended, and what it wrote.
+    Left(Job, Option<Seq>),
     /// What runs under locks looks whether its process still talks to it.
     Watchdog(Job),
     /// Something goes wrong.
     Fault(Fault),
-    /// A process starts.
-    Start { node: usize },
-    /// A stopped process goes on.
-    Resume { node: usize },
+    /// The process of a node starts.
+    Start(usize),
+    /// The stopped process of a node goes on.
+    Resume(usize),
     /// A process that was asked to end is ended if it is not yet.
-    End { node: usize, life: u64 },
+    End(Place),
+}
+
+/// A process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Of which node.
+    pub node: usize,
+    /// Which of its processes.
+    pub life: u64,
+}
+
+/// Whether a majority takes a process for the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who asks.
+    pub place: Place,
+    /// In which term it leads.
+    pub term: u64,
+    /// Its name there.
+    pub id: u64,
 }
 
 impl Happening {
     /// The process that has to run for this; what is not about one happens anyway.
-    const fn process(&self) -> Option<(usize, u64)> {
+    const fn place(&self) -> Option<Place> {
         match self {
-            Self::Arrive { to, life, .. } => Some((*to, *life)),
-            Self::Timer { node, life }
-            | Self::Failed { node, life, .. }
-            | Self::Ask { node, life, .. }
-            | Self::Confirmed { node, life, .. }
-            | Self::LearnLeader { node, life }
-            | Self::Lead { node, life, .. } => Some((*node, *life)),
-            Self::Impatient(job) | Self::Left { job, .. } => Some((job.node, job.life)),
+            Self::Arrive { at, .. } => Some(*at),
+            Self::Timer(place)
+            | Self::Failed(place, _)
+            | Self::LearnLeader(place)
+            | Self::Lead(place, _) => Some(*place),
+            Self::Ask(question) | Self::Confirmed(question, _) => Some(question.place),
+            Self::Impatient(job) | Self::Left(job, _) => Some(Place {
+                node: job.node,
+                life: job.life,
+            }),
             Self::Agree { .. }
-            | Self::Learn { .. }
+            | Self::Learn(_)
             | Self::Watch
             | Self::Request
             | Self::Leave(_)
             | Self::Watchdog(_)
             | Self::Fault(_)
-            | Self::Start { .. }
-            | Self::Resume { .. }
-            | Self::End { .. } => None,
+            | Self::Start(_)
+            | Self::Resume(_)
+            | Self::End(_) => None,
         }
     }
 }
@@ -159,7 +170,7 @@ impl Happening {
 impl World {
     /// Lets something happen, or keeps it for a process that is stopped.
     pub(super) fn happen(&mut self, happening: Happening) -> Check {
-        if let Some((node, life)) = happening.process() {
+        if let Some(Place { node, life }) = happening.place() {
             if self.nodes[node].living(life).is_none() {
                 return Ok(());
             }
@@ -171,53 +182,37 @@ impl World {
         match happening {
             Happening::Arrive {
                 from,
-                to,
+                at,
                 link,
                 message,
-                ..
-            } => self.on_arrive(from, to, link, message),
-            Happening::Timer { node, .. } => self.on_timer(node),
+            } => return self.on_arrive(from, at.node, link, message),
+            Happening::Timer(place) => return self.on_timer(place.node),
             Happening::Agree {
                 term,
                 number,
                 tries,
-            } => self.on_agree(term, number, tries),
-            Happening::Failed { node, id, .. } => self.on_failed(node, id),
-            Happening::Ask { node, term, id, .. } => {
-                self.on_ask(node, term, id);
-                Ok(())
-            }
-            Happening::Confirmed {
-                node,
-                term,
-                id,
-                result,
-                ..
-            } => self.on_confirmed(node, term, id, result),
-            Happening::Learn { node } => self.on_learn(node),
-            Happening::LearnLeader { node, .. } => self.on_learn_leader(node),
-            Happening::Lead { node, term, .. } => self.on_lead(node, term),
-            Happening::Watch => self.on_watch(),
-            Happening::Request => self.on_request(),
-            Happening::Impatient(job) => self.on_impatient(job),
-            Happening::Leave(job) => self.on_leave(job),
-            Happening::Left { job, wrote } => self.on_left(job, wrote),
-            Happening::Watchdog(job) => self.on_watchdog(job),
-            Happening::Fault(fault) => self.on_fault(fault),
-            Happening::Start { node } => {
-                self.start(node);
-                Ok(())
-            }
-            Happening::Resume { node } => {
-                self.resume(node);
-                Ok(())
-            }
-            Happening::End { node, life } => {
+            } => return self.on_agree(term, number, tries),
+            Happening::Failed(place, id) => return self.on_failed(place.node, id),
+            Happening::Ask(question) => self.on_ask(question),
+            Happening::Confirmed(question, result) => return self.on_confirmed(question, result),
+            Happening::Learn(node) => return self.on_learn(node),
+            Happening::LearnLeader(place) => return self.on_learn_leader(place.node),
+            Happening::Lead(place, term) => return self.on_lead(place.node, term),
+            Happening::Watch => return self.on_watch(),
+            Happening::Request => return self.on_request(),
+            Happening::Impatient(job) => return self.on_impatient(job),
+            Happening::Leave(job) => return self.on_leave(job),
+            Happening::Left(job, wrote) => return self.on_left(job, wrote),
+            Happening::Watchdog(job) => return self.on_watchdog(job),
+            Happening::Fault(fault) => return self.on_fault(fault),
+            Happening::Start(node) => self.start(node),
+            Happening::Resume(node) => self.resume(node),
+            Happening::End(Place { node, life }) => {
                 if self.nodes[node].living(life).is_some() {
                     self.crash(node, false);
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roda_proto::token::{LockMessage, Recipient};
 
-use super::{Happening, World};
+use super::{Happening, Place, World};
 use crate::invariants::Check;
 use crate::token::node::{id_of, index_of};
 
@@ -31,8 +31,7 @@ impl World {
         };
         let arrive = |link, message| Happening::Arrive {
             from,
-            to,
-            life,
+            at: Place { node: to, life },
             link,
             message,
         };
@@ -62,8 +61,7 @@ impl World {
                 let message = message.clone();
                 let again = Happening::Arrive {
                     from,
-                    to,
-                    life,
+                    at: Place { node: to, life },
                     link: None,
                     message,
                 };

@@ -7,17 +7,18 @@ mod happening;
 mod messages;
 mod process;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roda_proto::Timestamp;
+use roda_proto::token::Acquire;
 
-pub use happening::{Fault, Happening};
+pub use happening::{Fault, Happening, Place, Question};
 
 use super::client::{Clients, Hold, Job};
 use super::clock::Clock;
 use super::consensus::Consensus;
-use super::invariants::Invariants;
+use super::invariants::{Counts, Invariants};
 use super::links::Links;
 use super::node::Node;
 use super::options::Options;
@@ -40,11 +41,9 @@ pub struct World {
     log: Consensus,
     clients: Clients,
     /// Requests that wait.
-    waiting: BTreeMap<Job, roda_proto::token::Acquire>,
+    waiting: BTreeMap<Job, Acquire>,
     /// What runs under locks, wherever.
     inside: BTreeMap<Job, Hold>,
-    /// Requests whose clients know what became of them.
-    over: BTreeSet<Job>,
     checks: Invariants,
     random: Random,
     trace: Trace,
@@ -73,7 +72,6 @@ impl World {
             clients: Clients::new(seed, options.clients, session),
             waiting: BTreeMap::new(),
             inside: BTreeMap::new(),
-            over: BTreeSet::new(),
             checks: Invariants::default(),
             random,
             trace: Trace::new(lines),
@@ -195,10 +193,10 @@ impl World {
         self.trace.events()
     }
 
-    /// How often somebody entered.
+    /// What was tried.
     #[must_use]
-    pub const fn entered(&self) -> u64 {
-        self.checks.entered()
+    pub const fn counts(&self) -> Counts {
+        self.checks.counts
     }
 
     /// The last lines of the trace.

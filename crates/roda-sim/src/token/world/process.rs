@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roda_proto::token::{AgentEvent, AgentOutput, RegistrarOutput};
 
-use super::{Happening, World};
+use super::{Happening, Place, World};
 use crate::invariants::{Check, Violation};
 use crate::token::client::Job;
 
@@ -42,24 +42,30 @@ impl World {
 
     fn rearm(&mut self, node: usize) -> Check {
         let clock = self.nodes[node].clock;
-        let now = self.now;
         let Some(process) = self.nodes[node].process.as_mut() else {
             return Ok(());
         };
         let life = process.life;
         process.valid_until = process.agent.valid_until();
-        if process.is_closing && process.agent.is_closed() {
-            process.is_closing = false;
-            self.after(Duration::ZERO, Happening::End { node, life });
-            return Ok(());
+        if let (Some(session), Some(until)) = (process.session, process.valid_until) {
+            self.checks.leases.note(session, until);
         }
+        if process.is_closing && process.agent.is_closed() {
+            // What it said last is on its way, and may come through or not.
+            process.is_closing = false;
+            let delay = self.random.exponential(self.options.quorum * 4);
+            self.after(delay, Happening::End(Place { node, life }));
+        }
+        let Some(process) = self.nodes[node].process.as_mut() else {
+            return Ok(());
+        };
         let Some(deadline) = process.next_deadline() else {
             return Ok(());
         };
-        let at = clock.to_world(deadline).max(now + TIMER_MIN);
+        let at = clock.to_world(deadline).max(self.now + TIMER_MIN);
         if process.timer.is_none_or(|timer| at < timer) {
             process.timer = Some(at);
-            self.queue.push(at, Happening::Timer { node, life });
+            self.queue.push(at, Happening::Timer(Place { node, life }));
         }
         Ok(())
     }
@@ -130,7 +136,7 @@ impl World {
                     .note(self.now, node, &words, || format!("session {session:?}"));
                 Ok(())
             }
-            AgentEvent::Quorum(_) | _ => Ok(()),
+            _ => Ok(()),
         }
     }
 }

@@ -37,7 +37,7 @@ async fn what_is_proposed_comes_back_applied_under_its_id() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_members_have_one_voter_and_three_have_three() {
-    let world = World::of(3).await;
+    let mut world = World::of(3).await;
     world.admit([1, 2]);
     world.voters([1], 1).await;
     world.admit([1, 2, 3]);
@@ -165,7 +165,7 @@ async fn a_voter_that_stays_away_is_replaced_by_a_steady_member() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_leaves_votes_no_more() {
-    let world = World::of(4).await;
+    let mut world = World::of(4).await;
     let leader = world.voters([1], 3).await;
     let left = (1..=4)
         .find(|node| *node != leader && world.role(leader).voters.contains(&id(*node)))
@@ -177,8 +177,34 @@ async fn a_member_that_leaves_votes_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_leaves_hands_over() {
+async fn a_leader_that_is_about_to_leave_hands_over() {
     let world = World::of(4).await;
+    let leader = world.voters([1], 3).await;
+    world.prepare_to_leave(leader);
+    let others: Vec<u8> = (1..=4).filter(|node| *node != leader).collect();
+    let next = world.voters(others, 3).await;
+    assert!(!world.role(next).voters.contains(&id(leader)));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_voter_hands_over_before_it_leaves() {
+    let mut world = World::of(2).await;
+    world.voters([1], 1).await;
+    world.propose(1).await.unwrap();
+    world.prepare_to_leave(1);
+    world.leader([2]).await;
+    world.until(1, "told", |role| role.voters == [id(2)]).await;
+    world.admit([2]);
+    world.stop(1).await;
+    world.propose(2).await.unwrap();
+    assert_eq!(world.sessions(2), 2);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_has_left_leads_no_more() {
+    let mut world = World::of(4).await;
     let leader = world.voters([1], 3).await;
     world.admit((1..=4).filter(|node| *node != leader));
     let others: Vec<u8> = (1..=4).filter(|node| *node != leader).collect();

@@ -81,7 +81,8 @@ impl Caller for Link {
 struct World {
     air: Arc<Air>,
     home: TempDir,
-    candidates: watch::Sender<Vec<Candidate>>,
+    candidates: Vec<Candidate>,
+    views: BTreeMap<u8, watch::Sender<Vec<Candidate>>>,
     applied: BTreeMap<u8, mpsc::Receiver<AppliedEntry>>,
     next: u64,
 }
@@ -91,7 +92,8 @@ impl World {
         Self {
             air: Arc::default(),
             home: tempfile::tempdir().unwrap(),
-            candidates: watch::channel(Vec::new()).0,
+            candidates: Vec::new(),
+            views: BTreeMap::new(),
             applied: BTreeMap::new(),
             next: 0,
         }
@@ -126,7 +128,8 @@ impl World {
             air: Arc::clone(&self.air),
         });
         let (applied, seen) = mpsc::channel(100_000);
-        let candidates = self.candidates.subscribe();
+        let (view, candidates) = watch::channel(self.candidates.clone());
+        self.views.insert(node, view);
         let raft = RaftNode::start(options, log, link, candidates, applied);
         let raft = raft.await.unwrap();
         self.air.nodes.lock().unwrap().insert(id(node), raft);
@@ -155,7 +158,7 @@ impl World {
     }
 
     /// These are members and there; nobody else is a member.
-    fn admit(&self, nodes: impl IntoIterator<Item = u8>) {
+    fn admit(&mut self, nodes: impl IntoIterator<Item = u8>) {
         let since = Instant::now() - Duration::from_secs(100);
         let presence = Online::Since(since);
         let of = |node| Candidate {
@@ -163,18 +166,33 @@ impl World {
             presence,
             is_member: true,
         };
-        self.candidates
-            .send_replace(nodes.into_iter().map(of).collect());
+        self.candidates = nodes.into_iter().map(of).collect();
+        self.show();
     }
 
     /// The member has been away for longer than is borne.
-    fn miss(&self, node: u8) {
+    fn miss(&mut self, node: u8) {
         let presence = Online::NotSince(Instant::now() - Duration::from_secs(60));
-        self.candidates.send_modify(|candidates| {
-            for candidate in candidates.iter_mut().filter(|one| one.node == id(node)) {
-                candidate.presence = presence;
-            }
-        });
+        for candidate in self
+            .candidates
+            .iter_mut()
+            .filter(|one| one.node == id(node))
+        {
+            candidate.presence = presence;
+        }
+        self.show();
+    }
+
+    /// All nodes see the same members.
+    fn show(&self) {
+        for view in self.views.values() {
+            view.send_replace(self.candidates.clone());
+        }
+    }
+
+    /// A node tells itself that it is about to leave.
+    fn prepare_to_leave(&self, node: u8) {
+        self.views[&node].send_modify(|candidates| candidates.retain(|one| one.node != id(node)));
     }
 
     /// Cuts a node off from all others, or connects it again.
@@ -249,8 +267,7 @@ impl World {
 
     fn sessions(&self, node: u8) -> usize {
         let table = self.node(node).table();
-        let sessions = table.lock().unwrap().sessions().count();
-        sessions
+        table.lock().unwrap().sessions().count()
     }
 
     /// Waits until a node's table has so many sessions.

@@ -1,0 +1,191 @@
+//! A node that grants, stays silent or dies exactly when a test wants it to.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::roda::{Ended, Home};
+
+/// What a wrapper asked for, in order.
+pub(crate) struct Request {
+    pub(crate) line: String,
+    pub(crate) body: Value,
+}
+
+/// The session time of all holds here.
+pub(crate) const SESSION: Duration = Duration::from_millis(1000);
+/// The name of the hold.
+pub(crate) const HOLD_LEN: usize = 32;
+
+/// A home whose control socket is answered by this test.
+pub(crate) struct FakeNode {
+    pub(crate) home: Home,
+    pub(crate) hold: String,
+    requests: Receiver<Request>,
+    events: Arc<Mutex<Vec<UnixStream>>>,
+}
+
+impl FakeNode {
+    pub(crate) fn new() -> Self {
+        let home = Home::new();
+        std::fs::create_dir(home.path()).unwrap();
+        let listener = UnixListener::bind(home.path().join("control.sock")).unwrap();
+        let (sender, requests) = channel();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let mut hold = format!(
+            "{:x}{:x}",
+            std::process::id(),
+            std::ptr::addr_of!(home) as usize
+        );
+        hold.push_str(&"0".repeat(HOLD_LEN.saturating_sub(hold.len())));
+        let node = Self {
+            home,
+            hold: hold.clone(),
+            requests,
+            events: Arc::clone(&events),
+        };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (sender, events, hold) = (sender.clone(), Arc::clone(&events), hold.clone());
+                std::thread::spawn(move || serve(stream.unwrap(), &sender, &events, &hold));
+            }
+        });
+        node
+    }
+
+    /// Runs `roda lock a -- sh -c SCRIPT`.
+    pub(crate) fn lock(&self, options: &[&str], script: &str) -> Child {
+        let mut command = self.home.command(&["--no-spawn", "lock", "a"]);
+        command.args(options).args(["--", "sh", "-c", script]);
+        command.stdin(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The next request whose first line starts so.
+    #[track_caller]
+    pub(crate) fn request(&self, start: &str) -> Request {
+        let request = self.requests.recv_timeout(PATIENCE).unwrap();
+        assert!(request.line.starts_with(start), "{}", request.line);
+        request
+    }
+
+    /// Whether nobody asked for anything.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.requests.try_recv().is_err()
+    }
+
+    /// Lets a wrapper come to the point where it waits for the lock; what it registered.
+    pub(crate) fn until_registered(&self) -> Value {
+        self.request("POST /v1/holds ");
+        self.request("POST /v1/holds/").body
+    }
+
+    /// Grants the lock for `millis`.
+    pub(crate) fn grant(&self, millis: u64) {
+        let mut event = lease(millis);
+        event["event"] = "granted".into();
+        event["fence"] = 77.into();
+        self.send(&event);
+    }
+
+    /// Tells the state of the hold, which is sure for `millis`.
+    pub(crate) fn state(&self, state: &str, reason: Option<&str>, millis: u64) {
+        let mut event = lease(millis);
+        event["event"] = "state".into();
+        event["state"] = state.into();
+        event["reason"] = reason.into();
+        self.send(&event);
+    }
+
+    pub(crate) fn send(&self, event: &Value) {
+        // In one piece: a reader that is stopped can take few pieces.
+        let line = format!("{event}\n");
+        for stream in &mut *self.events.lock().unwrap() {
+            stream.write_all(line.as_bytes()).unwrap();
+        }
+    }
+
+    /// Breaks the connection as a killed node does.
+    pub(crate) fn die(&self) {
+        std::fs::remove_file(self.home.path().join("control.sock")).unwrap();
+        for stream in self.events.lock().unwrap().drain(..) {
+            stream.shutdown(Shutdown::Both).unwrap();
+        }
+    }
+
+    /// Forgets wrappers that have ended.
+    pub(crate) fn events_forgotten(&self) {
+        self.events.lock().unwrap().clear();
+    }
+
+    /// Whether the wrapper has ended its connection.
+    pub(crate) fn is_left(&self) -> bool {
+        let mut streams = self.events.lock().unwrap();
+        let stream = streams.last_mut().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        matches!(stream.read(&mut [0]), Ok(0))
+    }
+}
+
+fn lease(millis: u64) -> Value {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now =
+        u64::try_from(now.tv_sec).unwrap() * 1000 + u64::try_from(now.tv_nsec).unwrap() / 1_000_000;
+    json!({"remaining_ms": millis, "until_ms": now + millis})
+}
+
+fn serve(
+    stream: UnixStream,
+    requests: &Sender<Request>,
+    events: &Mutex<Vec<UnixStream>>,
+    hold: &str,
+) {
+    let mut out = stream.try_clone().unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while reader.read_line(&mut line).is_ok_and(|len| len > 0) {
+        let mut len = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).unwrap();
+            if header == "\r\n" {
+                break;
+            }
+            if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
+                len = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; len];
+        reader.read_exact(&mut body).unwrap();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let is_hold = line.starts_with("POST /v1/holds ");
+        if is_hold {
+            let event = json!({
+                "event": "hold", "hold": hold, "session_ms": SESSION.as_millis(),
+            });
+            write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{event}\n").unwrap();
+            events.lock().unwrap().push(out.try_clone().unwrap());
+        } else {
+            drop(write!(
+                out,
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{{}}"
+            ));
+        }
+        let line = std::mem::take(&mut line);
+        if requests.send(Request { line, body }).is_err() || is_hold {
+            return;
+        }
+    }
+}
+
+/// How a wrapper ended.
+pub(crate) fn ended(child: Child) -> Ended {
+    child.wait_with_output().unwrap().into()
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
