@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +21,35 @@ pub(crate) struct Config {
     /// Name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) nick: Option<String>,
+    /// How long locks outlive a lost machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lock_timing: Option<LockTiming>,
     /// Share of received datagrams to drop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) danger_loss: Option<f64>,
+}
+
+/// The network for which the times of locks are chosen; `docs/locks.md` has a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LockTiming {
+    /// Cables only.
+    Wired,
+    /// Most networks.
+    #[default]
+    Default,
+    /// Radio.
+    Wifi,
+}
+
+impl From<LockTiming> for roda::Timings {
+    fn from(timing: LockTiming) -> Self {
+        match timing {
+            LockTiming::Wired => Self::WIRED,
+            LockTiming::Default => Self::DEFAULT,
+            LockTiming::Wifi => Self::WIFI,
+        }
+    }
 }
 
 impl Config {
@@ -40,6 +67,7 @@ impl Config {
                 newer.interfaces
             },
             nick: newer.nick.or(self.nick),
+            lock_timing: newer.lock_timing.or(self.lock_timing),
             danger_loss: newer.danger_loss.or(self.danger_loss),
         }
     }
@@ -49,6 +77,7 @@ impl Config {
         roda::Options {
             nick: self.nick.clone(),
             interfaces: self.interfaces.clone(),
+            lock_timings: self.lock_timing.unwrap_or_default().into(),
             danger_loss: self.danger_loss.unwrap_or(0.0),
             ..roda::Options::default()
         }
@@ -259,6 +288,7 @@ mod tests {
         let old = Config {
             interfaces: vec!["lo".into()],
             nick: Some("ana".into()),
+            lock_timing: None,
             danger_loss: None,
         };
         let newer = Config {
@@ -278,6 +308,7 @@ mod tests {
         let config = Config {
             interfaces: vec!["lo".into(), "10.0.0.1".into()],
             nick: None,
+            lock_timing: Some(LockTiming::Wired),
             danger_loss: Some(0.25),
         };
         home.save_config(&config).unwrap();

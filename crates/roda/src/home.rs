@@ -11,6 +11,8 @@ use crate::types::VerifyReport;
 
 /// Name of the database within a home.
 pub(crate) const DATABASE: &str = "roda.db";
+/// The voters' log, beside the database.
+pub(crate) const VOTERS_LOG: &str = "locks.db";
 
 pub(crate) fn report(found: roda_store::VerifyReport) -> VerifyReport {
     VerifyReport {

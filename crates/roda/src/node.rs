@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::driver::{Request, wall};
 use crate::error::{Error, Result};
-use crate::home::{hints, put_aside, report};
+use crate::home::{VOTERS_LOG, hints, put_aside, report};
 use crate::lock::LockService;
 use crate::mirror::Mirrors;
 use crate::random;
@@ -211,6 +211,7 @@ impl Node {
     /// # Errors
     /// The database cannot be put aside.
     pub async fn leave(&self) -> Result<()> {
+        self.shared.locks.retire().await;
         match self.command(Command::Leave).await {
             // The others repair what they miss from each other; a moment is enough for the first copy.
             Ok(_receipt) => tokio::time::sleep(LEAVE_LINGER).await,
@@ -218,7 +219,9 @@ impl Node {
             Err(other) => return Err(other),
         }
         self.shutdown().await?;
-        put_aside(&self.shared.database)
+        put_aside(&self.shared.database)?;
+        // Its votes are worth nothing to another group.
+        put_aside(&self.shared.home.join(VOTERS_LOG))
     }
 
     /// Keeps the file at `path` a replica of the topic, now and after every start.

@@ -1,5 +1,7 @@
 //! Locks between nodes of one process, on the loopback interface.
 
+#![expect(clippy::unwrap_used, reason = "a failed step ends the test")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use roda::LockName;
 
-use crate::home::Config;
+use crate::home::{Config, LockTiming};
 pub(crate) use locks::{LockAction, LockArgs, LocksArgs};
 
 /// The whole command line.
@@ -68,6 +68,9 @@ pub(crate) struct NodeArgs {
     /// Name for people.
     #[arg(long, value_name = "NICK")]
     pub(crate) nick: Option<String>,
+    /// How long locks outlive a lost machine.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) lock_timing: Option<LockTiming>,
     /// Share of received datagrams to drop.
     #[arg(long, hide = true, value_name = "P", value_parser = parse::share)]
     pub(crate) danger_loss: Option<f64>,
@@ -78,6 +81,7 @@ impl From<NodeArgs> for Config {
         Self {
             interfaces: args.iface,
             nick: args.nick,
+            lock_timing: args.lock_timing,
             danger_loss: args.danger_loss,
         }
     }

@@ -26,10 +26,12 @@ pub(super) struct Calls {
     table: Arc<Mutex<Table>>,
 }
 
+type Answer = oneshot::Sender<Option<Vec<u8>>>;
+
 #[derive(Default)]
 struct Table {
     next: u64,
-    waiting: BTreeMap<u64, (NodeId, oneshot::Sender<Option<Vec<u8>>>)>,
+    waiting: BTreeMap<u64, (NodeId, Answer)>,
 }
 
 impl Calls {

@@ -126,6 +126,11 @@ impl Links {
         }
     }
 
+    /// Whether the node was ever heard, so that it can be called.
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.shared.contacts.borrow().contains_key(&node)
+    }
+
     /// Whether frames of a node are wanted.
     pub(crate) fn allows(&self, peer: NodeId) -> Result<(), Refusal> {
         let view = self.shared.view.borrow();

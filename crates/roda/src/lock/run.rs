@@ -29,6 +29,8 @@ use crate::view::View;
 
 /// Applied entries that wait to be told to sessions; the voters wait beyond it.
 const APPLIED_MAX: usize = 1024;
+/// Longest wait for the voters to replace a node that leaves.
+const RETIRE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a stopping node still sends.
 const CLOSE_LINGER: Duration = Duration::from_millis(50);
 
@@ -49,6 +51,7 @@ pub(crate) struct LockParts {
 /// The running locks of a node.
 pub(crate) struct LockService {
     pub(crate) switchboard: Arc<Switchboard>,
+    retiring: watch::Sender<bool>,
     task: AbortHandle,
 }
 
@@ -89,7 +92,9 @@ impl LockService {
             locks: Arc::new(locks),
             consensus: Arc::new(consensus),
         });
+        let (retiring, retires) = watch::channel(false);
         let inputs = Inputs {
+            retires,
             alarm,
             asked,
             applied,
@@ -97,7 +102,29 @@ impl LockService {
         };
         let running = run(Arc::clone(&switchboard), inputs);
         let task = tokio::spawn(running).abort_handle();
-        Ok(Self { switchboard, task })
+        Ok(Self {
+            switchboard,
+            retiring,
+            task,
+        })
+    }
+
+    /// Gives the vote to another, if there is another; for a node that leaves the group.
+    pub(crate) async fn retire(&self) {
+        let node = self.switchboard.locks.node;
+        let is_alone = {
+            let view = self.switchboard.locks.view.borrow();
+            let mut members = view.members.iter();
+            !members.any(|member| member.presence == Presence::Online)
+        };
+        if is_alone {
+            return;
+        }
+        self.retiring.send_replace(true);
+        let mut role = self.switchboard.consensus.role();
+        let is_out = |role: &Role| !role.voters.contains(&node);
+        // Without the others it leaves all the same; they replace it when they hear of that.
+        let _in_time = tokio::time::timeout(RETIRE_TIME_MAX, role.wait_for(is_out)).await;
     }
 
     pub(super) fn locks(&self) -> &Locks {
@@ -144,6 +171,9 @@ impl Caller for LinkCaller {
         request: Vec<u8>,
         timeout: Duration,
     ) -> std::result::Result<Vec<u8>, CallError> {
+        if !self.0.knows(to) {
+            return Err(CallError::Unreachable);
+        }
         let called = self.0.call(to, CallService::Consensus, request, timeout);
         called.await.map_err(|_no_reply| CallError::NoAnswer)
     }
@@ -151,6 +181,7 @@ impl Caller for LinkCaller {
 
 /// What wakes the tasks.
 struct Inputs {
+    retires: watch::Receiver<bool>,
     alarm: Alarm,
     asked: mpsc::UnboundedReceiver<ToVoters>,
     applied: mpsc::Receiver<AppliedEntry>,
@@ -160,6 +191,7 @@ struct Inputs {
 /// Runs until the node stops.
 async fn run(switchboard: Arc<Switchboard>, inputs: Inputs) {
     let Inputs {
+        retires,
         alarm,
         asked,
         applied,
@@ -171,7 +203,8 @@ async fn run(switchboard: Arc<Switchboard>, inputs: Inputs) {
     tasks.spawn(take_applied(Arc::clone(locks), applied));
     tasks.spawn(follow_role(Arc::clone(locks), consensus.role()));
     tasks.spawn(ask_voters(Arc::clone(locks), Arc::clone(consensus), asked));
-    tasks.spawn(offer_candidates(locks.view.clone(), offer));
+    let offering = offer_candidates(locks.node, locks.view.clone(), retires, offer);
+    tasks.spawn(offering);
     // Each ends only with the node.
     while tasks.join_next().await.is_some() {}
 }
@@ -187,7 +220,8 @@ async fn ring(locks: Arc<Locks>, alarm: Alarm) {
 }
 
 async fn take_applied(locks: Arc<Locks>, mut entries: mpsc::Receiver<AppliedEntry>) {
-    while let Some(AppliedEntry { id, applied, .. }) = entries.recv().await {
+    while let Some(AppliedEntry { index, id, applied }) = entries.recv().await {
+        tracing::trace!(index, "applied");
         locks.on_applied(id, applied);
     }
 }
@@ -257,10 +291,16 @@ fn quorum_of(error: &ConsensusError) -> Option<Quorum> {
 }
 
 /// Tells the voters which members could be one of them.
-async fn offer_candidates(mut view: watch::Receiver<View>, offer: watch::Sender<Vec<Candidate>>) {
+async fn offer_candidates(
+    own: NodeId,
+    mut view: watch::Receiver<View>,
+    mut retires: watch::Receiver<bool>,
+    offer: watch::Sender<Vec<Candidate>>,
+) {
     let mut known: BTreeMap<NodeId, Online> = BTreeMap::new();
     loop {
         let now = Instant::now();
+        let is_retiring = *retires.borrow_and_update();
         let candidates: Vec<Candidate> = {
             let view = view.borrow_and_update();
             let members = view.members.iter();
@@ -275,7 +315,7 @@ async fn offer_candidates(mut view: watch::Receiver<View>, offer: watch::Sender<
                 Candidate {
                     node: member.node,
                     presence,
-                    is_member: true,
+                    is_member: !(is_retiring && member.node == own),
                 }
             });
             candidates.collect()
@@ -285,7 +325,11 @@ async fn offer_candidates(mut view: watch::Receiver<View>, offer: watch::Sender<
             .map(|member| (member.node, member.presence))
             .collect();
         offer.send_replace(candidates);
-        if view.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = view.changed() => changed,
+            changed = retires.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }

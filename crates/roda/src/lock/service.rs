@@ -293,7 +293,7 @@ impl Locks {
         if inner.role.voters.contains(&self.node) {
             return;
         }
-        let leader = leader.or(inner.leader.known());
+        let leader = leader.or_else(|| inner.leader.known());
         if inner.leader.learn(leader, voters) {
             inner.agent.handle_leader(now, leader);
         }

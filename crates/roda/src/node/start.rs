@@ -9,7 +9,7 @@ use roda_proto::group::{InviteToken, founding_group_id, short_name};
 use roda_proto::{
     AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, crypto,
 };
-use roda_store::{RaftLog, Store};
+use roda_store::{Contact, RaftLog, Store};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
@@ -17,7 +17,7 @@ use super::{Node, Shared};
 use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
-use crate::home::{DATABASE, host_name, prepare};
+use crate::home::{DATABASE, VOTERS_LOG, host_name, prepare};
 use crate::link::{Contacts, Links};
 use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
@@ -37,8 +37,6 @@ const DELIVERED_MAX: usize = 4096;
 /// The setting of a group's founder that names the log with which the voters begin.
 const VOTERS: &str = "voters";
 const TO_BE_FOUNDED: &str = "to be founded";
-/// The voters' log, beside the database.
-const VOTERS_LOG: &str = "locks.db";
 
 /// What differs between a new, a joining and a returning node.
 struct Start {
@@ -259,35 +257,11 @@ impl Node {
         let contacts = store.contacts().map_err(read)?;
         let mirrors = store.mirrors().map_err(read)?;
         let database = store.path().to_path_buf();
-        let listener =
-            Listener::bind(&identity).map_err(|error| Error::Network(error.to_string()))?;
-        let stream_port = listener
-            .port()
-            .map_err(|error| Error::Network(error.to_string()))?;
+        let (listener, stream_port) = listen(&identity)?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let known = contacts.iter();
-        let known: Contacts = known.map(|known| (known.node, known.stream)).collect();
-        let group = snapshot.identity.group;
-        let published = publish(group, known);
+        let published = publish(snapshot.identity.group, &contacts);
         let (stop, stopped) = watch::channel(false);
-        let links = Links::new(
-            identity.clone(),
-            group,
-            published.contacts.subscribe(),
-            published.view.subscribe(),
-        );
-        let (log, found) = open_voters(home, &mut store, group)?;
-        let parts = LockParts {
-            home: home.into(),
-            node: identity.node(),
-            group,
-            log,
-            found,
-            timings: options.lock_timings,
-            links: links.clone(),
-            view: published.view.subscribe(),
-        };
-        let locks = Arc::new(LockService::start(parts).await?);
+        let (links, locks) = start_locks(home, &mut store, &identity, &published, options).await?;
         let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let service = Service {
             database: database.clone(),
@@ -296,12 +270,8 @@ impl Node {
             links,
             switchboard: Arc::clone(&locks.switchboard),
         };
-        let mirrors = Mirrors::start(
-            database.clone(),
-            home.into(),
-            published.stable.subscribe(),
-            mirrors,
-        );
+        let stable = published.stable.subscribe();
+        let mirrors = Mirrors::start(database.clone(), home.into(), stable, mirrors);
         let mirrors = Arc::new(mirrors);
         let shared = Shared {
             home: home.into(),
@@ -345,6 +315,44 @@ impl Node {
     }
 }
 
+/// Links to other members, and the locks that use them.
+async fn start_locks(
+    home: &Path,
+    store: &mut Store,
+    identity: &TlsIdentity,
+    published: &Published,
+    options: &Options,
+) -> Result<(Links, Arc<LockService>)> {
+    let group = published.view.borrow().group;
+    let links = Links::new(
+        identity.clone(),
+        group,
+        published.contacts.subscribe(),
+        published.view.subscribe(),
+    );
+    let (log, found) = open_voters(home, store, group)?;
+    let parts = LockParts {
+        home: home.into(),
+        node: identity.node(),
+        group,
+        log,
+        found,
+        timings: options.lock_timings,
+        links: links.clone(),
+        view: published.view.subscribe(),
+    };
+    let locks = LockService::start(parts).await?;
+    Ok((links, Arc::new(locks)))
+}
+
+/// A listener for streams, and its port.
+fn listen(identity: &TlsIdentity) -> Result<(Listener, u16)> {
+    let fault = |error: std::io::Error| Error::Network(error.to_string());
+    let listener = Listener::bind(identity).map_err(fault)?;
+    let port = listener.port().map_err(fault)?;
+    Ok((listener, port))
+}
+
 /// The voters' log, and whether it is the one with which the voters of this group begin.
 fn open_voters(home: &Path, store: &mut Store, group: GroupId) -> Result<(RaftLog, bool)> {
     let fault = |error| Error::store(home, error);
@@ -361,7 +369,11 @@ fn open_voters(home: &Path, store: &mut Store, group: GroupId) -> Result<(RaftLo
 }
 
 /// What handles see before the driver runs; it knows better before anyone can look.
-fn publish(group: GroupId, contacts: Contacts) -> Published {
+fn publish(group: GroupId, contacts: &[Contact]) -> Published {
+    let contacts: Contacts = contacts
+        .iter()
+        .map(|known| (known.node, known.stream))
+        .collect();
     let nobody = AuthorId([0; AuthorId::LEN]);
     Published {
         delivered: broadcast::channel(DELIVERED_MAX).0,

@@ -53,7 +53,7 @@ impl World {
         message: LockMessage,
     ) -> Check {
         if let Some(link) = link {
-            if !self.links.arrives(from, to, link, self.now) {
+            if !self.links.arrives(from, to, link) {
                 return Ok(());
             }
             if let Some(delay) = self.links.arrives_again(from, to, link) {
