@@ -22,6 +22,9 @@ pub struct Options {
     pub rate_max: Option<u64>,
     /// How long locks outlive a lost machine; see [`Timings`].
     pub lock_timings: Timings,
+    /// Most voters that this node chooses when it leads them: 1, 3 or 5; without it as many as suit the
+    /// size of the group.
+    pub lock_voters_max: Option<usize>,
 }
 
 /// One message as applications see it.

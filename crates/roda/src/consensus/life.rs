@@ -32,6 +32,8 @@ pub(super) struct Setting<C> {
     pub(super) node: NodeId,
     pub(super) cluster: GroupId,
     pub(super) timings: Timings,
+    /// Most voters while this node leads.
+    pub(super) voters_max: usize,
     pub(super) caller: Arc<C>,
     pub(super) table: Arc<Mutex<Table>>,
     pub(super) applied: mpsc::Sender<AppliedEntry>,
@@ -48,6 +50,7 @@ pub(super) struct Life {
     pub(super) raft_id: u64,
     pub(super) generation: u64,
     pub(super) timings: Timings,
+    pub(super) voters_max: usize,
     pub(super) raft: Raft<Types>,
     pub(super) machine: Machine,
     pub(super) peers: Arc<Peers>,
@@ -97,6 +100,7 @@ impl Life {
             raft_id: found.raft_id,
             generation: found.generation,
             timings: setting.timings,
+            voters_max: setting.voters_max,
             raft,
             machine,
             peers,
@@ -170,12 +174,16 @@ impl Life {
 
 /// From one heartbeat of the leader to the next.
 pub(super) fn heartbeat(timings: Timings) -> Duration {
-    timings.session() / 16
+    timings.session() / 32
 }
 
 /// The longest time without a leader after which a voter wants to become one.
+///
+/// The library waits for it twice: while voters still trust the old leader, and then at random. A new
+/// leader has to answer renewals before holders are asked to stop, after 5/8 of a session time, of which
+/// up to 1/4 may have passed when the old one was lost.
 pub(super) fn election_max(timings: Timings) -> Duration {
-    timings.session() * 2 / 5
+    timings.session() / 8
 }
 
 fn config(timings: Timings) -> Config {
@@ -183,7 +191,7 @@ fn config(timings: Timings) -> Config {
     Config {
         cluster_name: "locks".to_owned(),
         heartbeat_interval: millis(heartbeat(timings)),
-        election_timeout_min: millis(timings.session() / 5),
+        election_timeout_min: millis(timings.session() / 16),
         election_timeout_max: millis(election_max(timings)),
         install_snapshot_timeout: millis(timings.session()),
         max_payload_entries: ENTRIES_PER_CALL_MAX,

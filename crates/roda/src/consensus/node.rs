@@ -28,6 +28,8 @@ pub(crate) struct RaftOptions {
     pub(crate) cluster: GroupId,
     /// How long things take.
     pub(crate) timings: Timings,
+    /// Most voters while this node leads.
+    pub(crate) voters_max: usize,
     /// Makes this node the first voter, if its log is new. Only right for the node that founded the
     /// group, and only with the one log whose id it noted in its main database *before*: another log
     /// (the first was lost) must never be the beginning of a second table.
@@ -70,6 +72,7 @@ impl RaftNode {
             node: options.node,
             cluster: options.cluster,
             timings: options.timings,
+            voters_max: options.voters_max,
             caller,
             table: Arc::default(),
             applied,

@@ -59,7 +59,9 @@ pub(super) async fn run<C: Caller>(
         }
         let mut known = candidates.borrow_and_update().clone();
         let voters = present(&life, &life.members());
-        let choose = |known: &[Candidate]| choose(Instant::now(), life.node, &voters, known);
+        let choose = |known: &[Candidate]| {
+            choose(Instant::now(), life.node, life.voters_max, &voters, known)
+        };
         let mut settled = settle(&life, &network, choose(&known)).await;
         if settled.is_none() && !is_member(life.node, &known) {
             // Who has left is perhaps not believed any more by those that do not know it as a voter.
@@ -76,13 +78,14 @@ pub(super) async fn run<C: Caller>(
 fn choose(
     now: Instant,
     me: NodeId,
+    voters_max: usize,
     voters: &[Voter],
     candidates: &[Candidate],
 ) -> BTreeSet<Choice> {
     let members = candidates.iter().filter(|candidate| candidate.is_member);
-    let target = match members.clone().count() {
-        0..=2 => 1,
-        3..=6 => 3,
+    let target = match (members.clone().count(), voters_max) {
+        (0..=2, _) | (_, 0..=2) => 1,
+        (3..=6, _) | (_, 3..=4) => 3,
         _ => 5,
     };
     let mut ranked: Vec<(u8, Instant, Choice)> = Vec::new();
@@ -304,7 +307,7 @@ mod tests {
 
         /// Nodes that should vote; those that are new are negative.
         fn chosen(&self) -> Vec<i16> {
-            let chosen = choose(self.now, id(ME), &self.voters, &self.members);
+            let chosen = choose(self.now, id(ME), 5, &self.voters, &self.members);
             let mut numbers: Vec<i16> = chosen
                 .into_iter()
                 .map(|choice| match choice {

@@ -44,6 +44,7 @@ pub(crate) struct LockParts {
     /// This node founds the voters of a new group.
     pub(crate) found: bool,
     pub(crate) timings: Timings,
+    pub(crate) voters_max: usize,
     pub(crate) links: Links,
     pub(crate) view: watch::Receiver<View>,
 }
@@ -68,6 +69,7 @@ impl LockService {
             log,
             found,
             timings,
+            voters_max,
             links,
             view,
         } = parts;
@@ -78,6 +80,7 @@ impl LockService {
             node,
             cluster: group,
             timings,
+            voters_max,
             found,
         };
         let caller = Arc::new(LinkCaller(links.clone()));

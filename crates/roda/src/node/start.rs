@@ -338,6 +338,7 @@ async fn start_locks(
         log,
         found,
         timings: options.lock_timings,
+        voters_max: options.lock_voters_max.unwrap_or(usize::MAX),
         links: links.clone(),
         view: published.view.subscribe(),
     };

@@ -146,6 +146,7 @@ impl Run<'_> {
             directory: directory.to_owned(),
             home: directory.join(format!("node-{number}")),
             iface: self.args.iface.clone(),
+            voters: self.args.voters,
             contenders,
         }))
     }

@@ -40,6 +40,8 @@ pub(crate) struct LockJob {
     pub(crate) home: PathBuf,
     /// Interface.
     pub(crate) iface: String,
+    /// Most voters of the group.
+    pub(crate) voters: Option<u16>,
     /// Which contenders live in it.
     pub(crate) contenders: Vec<u16>,
 }

@@ -165,6 +165,7 @@ fn misunderstood() -> Failure {
 fn options(job: &LockJob) -> Options {
     Options {
         interfaces: vec![job.iface.clone()],
+        lock_voters_max: job.voters.map(usize::from),
         ..Options::default()
     }
 }

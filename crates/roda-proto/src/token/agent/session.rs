@@ -186,10 +186,10 @@ impl Lease {
             }
     }
 
-    /// Rule 3: valid by this node's own clock. Stricter than that: who entered now would be asked to
+    /// Rule 3: valid by this node's own clock. Stricter than that: who enters now should not have to
     /// stop at once.
     #[must_use]
     pub(super) fn may_enter(&self, timings: &Timings, now: Timestamp) -> bool {
-        self.risk(timings, now) < Risk::Stop
+        self.risk(timings, now) == Risk::Low
     }
 }

@@ -25,7 +25,7 @@ use super::{
 
 const CLUSTER: GroupId = GroupId([7; 16]);
 /// Elections within 320 to 640 ms: the disk of a busy machine may take a tenth of a second.
-const TIMINGS: Timings = Timings::new(Duration::from_millis(1600));
+const TIMINGS: Timings = Timings::new(Duration::from_millis(4000));
 /// Nothing here takes nearly as long; a busy machine may.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -120,6 +120,7 @@ impl World {
             node: id(node),
             cluster: CLUSTER,
             timings: TIMINGS,
+            voters_max: 5,
             // As if the main database had noted the first log of the first node.
             found: node == 1 && !has_log,
         };
