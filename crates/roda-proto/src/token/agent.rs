@@ -110,6 +110,8 @@ pub struct Agent {
     grants: BTreeMap<Fence, Grant>,
     /// Grants of a single exclusive lock that were entered and not left, by their lock.
     reusable: BTreeMap<LockName, Fence>,
+    /// Grants that somebody has asked for: no further client enters under them. Invariant: in `grants`.
+    asked_for: BTreeSet<Fence>,
     /// How many grants are idle. Invariant: at most `IDLE_TOKENS_MAX`.
     idle: usize,
     used: UsedFences,
@@ -165,6 +167,7 @@ impl Agent {
             requests: BTreeMap::new(),
             grants: BTreeMap::new(),
             reusable: BTreeMap::new(),
+            asked_for: BTreeSet::new(),
             idle: 0,
             used: UsedFences::default(),
             tokens: EarlyTokens::default(),
@@ -200,6 +203,7 @@ impl Agent {
             } => self.on_refused(session, request, refusal),
             LockMessage::Withdrawn { session, requests } => self.on_withdrawn(session, &requests),
             LockMessage::Notice(notice) => self.on_notice(&notice),
+            LockMessage::Asked { session, fence } => self.on_asked(session, fence),
             LockMessage::Token(token) => self.on_token(&token),
             LockMessage::NoQuorum(quorum) => self.on_quorum(Some(quorum)),
             // Who leads is told by `handle_leader`; the others are for leaders.

@@ -121,6 +121,17 @@ pub enum LockMessage {
         #[n(1)]
         requests: Vec<RequestId>,
     },
+    /// Leader to node: somebody has asked for what this grant has; it is about to be decided. Until then
+    /// no further client should enter under it. Only a hint.
+    #[n(12)]
+    Asked {
+        /// Whose.
+        #[n(0)]
+        session: SessionId,
+        /// Which grant.
+        #[n(1)]
+        fence: Fence,
+    },
 }
 
 /// How many voters there are and answer.

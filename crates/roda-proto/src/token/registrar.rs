@@ -170,7 +170,8 @@ impl Registrar {
             | LockMessage::Token(_)
             | LockMessage::NotLeader { .. }
             | LockMessage::NoQuorum(_)
-            | LockMessage::Withdrawn { .. } => {}
+            | LockMessage::Withdrawn { .. }
+            | LockMessage::Asked { .. } => {}
         }
     }
 

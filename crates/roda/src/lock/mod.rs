@@ -153,6 +153,8 @@ impl LockRequest {
             permits,
             priority,
         };
+        // Who takes its lock again and again never waits, and would keep a thread for itself.
+        tokio::task::consume_budget().await;
         let asked = node.shared.locks.locks().acquire(wish);
         let guard = match asked.map_err(Error::LockRefused)? {
             Asked::Inside(request, entered) => Guard::new(node, names, request, entered),

@@ -1,5 +1,6 @@
 //! What ties the token protocol to the world: agent, registrar, voters, links, clock and clients.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use roda_proto::stream::LinkFrame;
@@ -27,6 +28,9 @@ pub(crate) struct Locks {
     pub(super) view: watch::Receiver<View>,
     table: Arc<Mutex<Table>>,
     inner: Mutex<Inner>,
+    /// News that wait for `inner`. Clients that enter and leave without a pause let them pass: a mutex
+    /// alone would let the same client in again and again.
+    news: AtomicUsize,
     /// The next deadline is earlier than what the alarm is set to.
     pub(super) rearm: Notify,
     voters: mpsc::UnboundedSender<ToVoters>,
@@ -43,6 +47,9 @@ struct Inner {
     /// What the alarm is set to.
     armed: Option<Timestamp>,
 }
+
+/// How often a client gives way to news.
+const YIELDS_MAX: usize = 64;
 
 /// What the registrar wants of the voters. The registrar bounds how much is under way.
 pub(super) enum ToVoters {
@@ -94,6 +101,7 @@ impl Locks {
                 quorum: None,
                 armed: None,
             }),
+            news: AtomicUsize::new(0),
             rearm: Notify::new(),
             voters,
         }
@@ -103,6 +111,7 @@ impl Locks {
 
     pub(super) fn acquire(&self, wish: Acquire) -> Result<Asked, LockRefusal> {
         let kept = wish.clone();
+        self.let_news_pass();
         self.step(|inner, now| match inner.agent.acquire(now, wish)? {
             Acquired::Inside {
                 request,
@@ -173,7 +182,11 @@ impl Locks {
     // --- the world ---
 
     pub(super) fn on_message(&self, from: NodeId, message: LockMessage) {
-        self.step(|inner, now| self.take(inner, now, from, message));
+        self.news.fetch_add(1, Ordering::Relaxed);
+        self.step(|inner, now| {
+            self.news.fetch_sub(1, Ordering::Relaxed);
+            self.take(inner, now, from, message);
+        });
     }
 
     pub(super) fn on_role(&self, role: Role) {
@@ -202,7 +215,9 @@ impl Locks {
     }
 
     pub(super) fn on_applied(&self, id: Option<u64>, applied: roda_proto::token::Applied) {
+        self.news.fetch_add(1, Ordering::Relaxed);
         self.step(|inner, now| {
+            self.news.fetch_sub(1, Ordering::Relaxed);
             if !inner.role.is_leading {
                 return;
             }
@@ -311,6 +326,15 @@ impl Locks {
 
     // --- inside ---
 
+    fn let_news_pass(&self) {
+        for _ in 0..YIELDS_MAX {
+            if self.news.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// Every change goes through here: one input, then all that comes out of it.
     fn step<T>(&self, work: impl FnOnce(&mut Inner, Timestamp) -> T) -> T {
         let mut inner = self.lock();
@@ -412,6 +436,7 @@ impl Locks {
             | LockMessage::Refused { .. }
             | LockMessage::Withdrawn { .. }
             | LockMessage::Notice(_)
+            | LockMessage::Asked { .. }
             | LockMessage::NoQuorum(_) => {
                 inner.leader.heard(from);
                 if inner.quorum.is_none() {

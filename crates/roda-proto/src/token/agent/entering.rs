@@ -10,7 +10,7 @@ use super::session::Risk;
 use super::{Agent, AgentEvent, LostReason, Recipient, Request};
 use crate::token::{
     Fence, Frontier, GrantView, Heir, IDLE_TOKENS_MAX, LockMessage, LockName, LockRefusal, Notice,
-    RequestId, SessionView, Token,
+    RequestId, SessionId, SessionView, Token,
 };
 
 impl Agent {
@@ -110,6 +110,7 @@ impl Agent {
             return;
         };
         forget_reusable(&mut self.reusable, &grant, fence);
+        self.asked_for.remove(&fence);
         match grant.stage {
             Stage::Left { .. } => {}
             Stage::GivenUp => {
@@ -244,7 +245,7 @@ impl Agent {
         };
         grant.stage = inside;
         self.used.note(&grant.wish, grant.last);
-        if grant.is_for_one() {
+        if grant.is_for_one() && !self.asked_for.contains(&fence) {
             self.reusable.insert(grant.wish.locks[0].clone(), fence);
         }
         let (frontier, is_revoked) = (grant.frontier.clone(), grant.is_revoked);
@@ -347,6 +348,19 @@ impl Agent {
         if let Some(given_up) = grant.stage.next(Step::GiveUp, fence, grant.last) {
             grant.stage = given_up;
             self.errands.add(Errand::Cancel(grant.request));
+        }
+    }
+}
+
+impl Agent {
+    /// Clients that enter again and again without asking would keep out those whose requests are on
+    /// their way to the table. From here on they ask as well, and take their turn.
+    pub(super) fn on_asked(&mut self, session: SessionId, fence: Fence) {
+        if self.session.id() == Some(session)
+            && let Some(grant) = self.grants.get(&fence)
+        {
+            forget_reusable(&mut self.reusable, grant, fence);
+            self.asked_for.insert(fence);
         }
     }
 }

@@ -130,6 +130,7 @@ impl Agent {
             }
         }
         self.reusable.clear();
+        self.asked_for.clear();
         self.idle = 0;
         self.idle_check = None;
         self.kill_check = None;

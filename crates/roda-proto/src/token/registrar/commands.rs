@@ -1,6 +1,7 @@
 //! Commands that nodes send: which of them are taken, and what their senders are told.
 
 use super::*;
+use crate::token::Heir;
 
 /// Most sessions of one node; beyond that it has to wait for the end of an old one.
 const SESSIONS_PER_NODE_MAX: usize = 16;
@@ -40,6 +41,7 @@ impl Registrar {
             return;
         };
         let mut ended = BTreeSet::new();
+        let mut asked = BTreeMap::new();
         for command in commands.into_iter().take(COMMANDS_PER_PROPOSAL_MAX) {
             let Some((session, origin)) = origin_of(from, &command) else {
                 continue;
@@ -52,7 +54,12 @@ impl Registrar {
             let is_known = matches!(origin, Origin::Acquire { request, .. }
                 if table.has_request(session, request));
             match table.node_of(session) {
-                Some(node) if node == from && !is_known => leading.proposals.push(origin, command),
+                Some(node) if node == from && !is_known => {
+                    if let Some(last) = last_before(table, session, &command) {
+                        asked.insert(last.fence, last);
+                    }
+                    leading.proposals.push(origin, command);
+                }
                 Some(_) => {}
                 None => {
                     ended.insert(session);
@@ -61,6 +68,9 @@ impl Registrar {
         }
         for session in ended {
             self.send(from, LockMessage::Ended { session });
+        }
+        for (fence, Heir { node, session, .. }) in asked {
+            self.send(node, LockMessage::Asked { session, fence });
         }
     }
 
@@ -122,6 +132,17 @@ impl Registrar {
             | (Origin::Open { .. } | Origin::Expire(_) | Origin::Unasked(_), _) => {}
         }
     }
+}
+
+/// The last grant of a lock that another session asks for, if nobody comes after it yet.
+fn last_before(table: &Table, asker: SessionId, command: &LockCommand) -> Option<Heir> {
+    let LockCommand::Acquire { locks, .. } = command else {
+        return None;
+    };
+    let [lock] = locks.as_slice() else {
+        return None;
+    };
+    table.last_grant(lock).filter(|last| last.session != asker)
 }
 
 /// Whose command it is, for a session that has to be the sender's; `None` if no node may send it.

@@ -29,6 +29,20 @@ impl Table {
         self.sessions.get(&session).map(|session| session.node)
     }
 
+    /// The latest grant of a lock, live or chosen to follow; `None` if there is none, or others wait.
+    #[must_use]
+    pub fn last_grant(&self, lock: &LockName) -> Option<Heir> {
+        let lock = self.locks.get(lock).filter(|lock| lock.queue.is_empty())?;
+        let fence = *lock.outstanding.grants.last()?;
+        let session = self.grants.get(&fence)?.session;
+        let node = self.node_of(session)?;
+        Some(Heir {
+            fence,
+            node,
+            session,
+        })
+    }
+
     /// The version of a session's view, without the view; `None` if there is no such session (any more).
     #[must_use]
     pub fn version_of(&self, session: SessionId) -> Option<u64> {
