@@ -94,10 +94,10 @@ impl Case {
 
 /// Plays one case from a healthy group to a healthy group.
 pub(super) fn play(bench: &Bench, group: &Group<'_>, case: &Case, name: &str) -> Result<Row> {
-    let row = Scene::set(bench, group, case, name).and_then(Scene::play);
-    let row = row.with_context(|| format!("{:?} hit by {:?}", case.target, case.signal))?;
-    settle(group, 3)?;
-    Ok(row)
+    let played = Scene::set(bench, group, case, name)
+        .and_then(Scene::play)
+        .and_then(|row| settle(group, 3).map(|_| row));
+    played.with_context(|| format!("{:?} hit by {:?}", case.target, case.signal))
 }
 
 struct Scene<'s> {
