@@ -1,5 +1,7 @@
 //! Accidents, drawn from a seed: one every second or two, and each is repaired some time later.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,6 +55,7 @@ const FAULTS: &[Fault] = &[
 const AIMS: &[Aim] = &[Aim::Anybody, Aim::Leader, Aim::Holder];
 
 /// How something is repaired.
+#[derive(Debug)]
 enum Repair {
     Continue(Pid),
     Start,
@@ -150,10 +153,18 @@ impl<'c> Chaos<'c> {
             }
             let nick = &self.group.nodes[host].nick;
             let line = format!("{fault:?} on {nick}, aimed at {aim:?}");
+            self.note(&line)?;
             self.record.strike(fault, line);
             break;
         }
         Ok(())
+    }
+
+    /// Writes it down at once, beside the log of the sections.
+    fn note(&self, line: &str) -> Result<()> {
+        let path = self.arena.path.join("accidents");
+        let mut file = File::options().create(true).append(true).open(path)?;
+        Ok(writeln!(file, "{} {line}", now_ns())?)
     }
 
     /// Who is inside; waits a little if nobody is at this moment.
@@ -297,6 +308,7 @@ impl<'c> Chaos<'c> {
 
     fn repair(&self, pending: &Pending) -> Result<()> {
         let node = &self.group.nodes[pending.host];
+        self.note(&format!("{:?} on {}", pending.repair, node.nick))?;
         match pending.repair {
             Repair::Continue(pid) => {
                 process::signal(pid, Signal::CONT);
