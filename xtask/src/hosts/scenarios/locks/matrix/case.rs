@@ -165,9 +165,8 @@ impl<'s> Scene<'s> {
         }
         let since = |at: u64| at.saturating_sub(hit_ns);
         let came = self.arena.wait_entered(NEXT, WATCHED).is_ok();
-        let was_alive = self.watch.is_alive();
         let continued_ns = self.repair()?.map(since);
-        let kept_until_ns = if was_alive && !came {
+        let kept_until_ns = if !came && self.watch.is_alive() {
             let now = now_ns();
             self.arena.dismiss(HOLDER)?;
             Some(since(now))
