@@ -1,6 +1,7 @@
 //! Accidents, drawn from a seed: one every second or two, and each is repaired some time later.
 
-use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use rustix::process::{Pid, Signal};
 
 use super::arena::Arena;
 use super::journal::Visit;
+use super::record::{Fault, Record};
 use super::report::Report;
 use super::torture::Contenders;
 use crate::hosts::command::wait_for;
@@ -25,26 +27,11 @@ const DISTURBED_MAX: usize = 2;
 const RECOVERY: Duration = Duration::from_secs(3);
 /// How many accidents are thought of before this turn is let pass.
 const DRAWS: usize = 10;
+/// How long it is asked who leads.
+const LEADER_WITHIN: Duration = Duration::from_millis(500);
 /// How long somebody to hit is looked for.
 const HOLDER_WITHIN: Duration = Duration::from_millis(200);
 const RESTARTED_WITHIN: Duration = Duration::from_secs(30);
-
-/// What can happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
-    KillNode,
-    KillWrapper,
-    KillChild,
-    KillHost,
-    StopWrapper,
-    StopNode,
-    /// Nothing arrives and nothing leaves.
-    Cut,
-    /// Nothing arrives.
-    Deafen,
-    /// Nothing leaves.
-    Mute,
-}
 
 /// To whom.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +55,7 @@ const FAULTS: &[Fault] = &[
 const AIMS: &[Aim] = &[Aim::Anybody, Aim::Leader, Aim::Holder];
 
 /// How something is repaired.
+#[derive(Debug)]
 enum Repair {
     Continue(Pid),
     Start,
@@ -88,18 +76,6 @@ pub(super) struct Chaos<'c> {
     random: Random,
     pending: Vec<Pending>,
     record: Record,
-}
-
-/// What was done.
-#[derive(Default)]
-pub(super) struct Record {
-    pub(super) counts: BTreeMap<Fault, usize>,
-    /// Each fault in words, with its time.
-    pub(super) lines: Vec<(u64, String)>,
-    /// When something was wrong with a host: its number, from, until.
-    disturbed: Vec<(usize, u64, u64)>,
-    /// Labels and nicks of what was killed, with the time.
-    killed: Vec<(String, u64)>,
 }
 
 impl<'c> Chaos<'c> {
@@ -158,19 +134,37 @@ impl<'c> Chaos<'c> {
         for _ in 0..DRAWS {
             let (fault, aim) = (*self.random.pick(FAULTS), *self.random.pick(AIMS));
             let holder = self.holder()?;
+            let aim = match fault {
+                Fault::KillChild => Aim::Holder,
+                Fault::KillNode
+                | Fault::KillWrapper
+                | Fault::KillHost
+                | Fault::StopWrapper
+                | Fault::StopNode
+                | Fault::Cut
+                | Fault::Deafen
+                | Fault::Mute => aim,
+            };
             let Some(host) = self.aim(aim, holder.as_ref()) else {
                 continue;
             };
             if self.is_forbidden(fault, host) || !self.inflict(fault, host, holder.as_ref())? {
                 continue;
             }
-            *self.record.counts.entry(fault).or_default() += 1;
             let nick = &self.group.nodes[host].nick;
             let line = format!("{fault:?} on {nick}, aimed at {aim:?}");
-            self.record.lines.push((now_ns(), line));
+            self.note(&line)?;
+            self.record.strike(fault, line);
             break;
         }
         Ok(())
+    }
+
+    /// Writes it down at once, beside the log of the sections.
+    fn note(&self, line: &str) -> Result<()> {
+        let path = self.arena.path.join("accidents");
+        let mut file = File::options().create(true).append(true).open(path)?;
+        Ok(writeln!(file, "{} {line}", now_ns())?)
     }
 
     /// Who is inside; waits a little if nobody is at this moment.
@@ -194,7 +188,12 @@ impl<'c> Chaos<'c> {
             Aim::Leader => {
                 let healthy = (0..self.group.nodes.len())
                     .find(|host| self.pending.iter().all(|pending| pending.host != *host))?;
-                position(&Report::of(&self.group.nodes[healthy]).ok()?.leader)
+                let report = Report::within(&self.group.nodes[healthy], LEADER_WITHIN);
+                // While nobody leads, anybody may soon.
+                match report {
+                    Ok(report) => position(&report.leader),
+                    Err(_) => Some(self.random.below(self.group.nodes.len())),
+                }
             }
         }
     }
@@ -234,7 +233,7 @@ impl<'c> Chaos<'c> {
             }
             Fault::KillHost => {
                 self.contenders.pause(host, true);
-                self.record.killed.push((node.nick.clone(), now_ns()));
+                self.record.kill(node.nick.clone());
                 for pid in node.host.processes()? {
                     process::signal(pid, Signal::KILL);
                 }
@@ -249,14 +248,14 @@ impl<'c> Chaos<'c> {
                 if !process::words(child).contains(&label) {
                     return Ok(false);
                 }
-                self.record.killed.push((label, now_ns()));
+                self.record.kill(label);
                 process::signal(child, Signal::KILL);
             }
             Fault::KillWrapper => {
                 let Some((label, _)) = self.signal_wrapper(host, holder, Signal::KILL) else {
                     return Ok(false);
                 };
-                self.record.killed.push((label, now_ns()));
+                self.record.kill(label);
             }
             Fault::StopWrapper => {
                 let Some((_, pid)) = self.signal_wrapper(host, holder, Signal::STOP) else {
@@ -299,7 +298,7 @@ impl<'c> Chaos<'c> {
     fn later(&mut self, pause: Duration, host: usize, repair: Repair) {
         let from = now_ns();
         let until = from + nanos(pause + RECOVERY);
-        self.record.disturbed.push((host, from, until));
+        self.record.disturb(host, from, until);
         self.pending.push(Pending {
             at: Instant::now() + pause,
             host,
@@ -309,6 +308,7 @@ impl<'c> Chaos<'c> {
 
     fn repair(&self, pending: &Pending) -> Result<()> {
         let node = &self.group.nodes[pending.host];
+        self.note(&format!("{:?} on {}", pending.repair, node.nick))?;
         match pending.repair {
             Repair::Continue(pid) => {
                 process::signal(pid, Signal::CONT);
@@ -325,65 +325,6 @@ impl<'c> Chaos<'c> {
     }
 }
 
-impl Record {
-    /// Whether a kill could have ended what this one did between two times.
-    pub(super) fn explains(&self, label: &str, from: u64, until: u64) -> bool {
-        self.killed.iter().any(|(name, at)| {
-            let is_meant = name == label || label.split('-').next() == Some(name.as_str());
-            is_meant && (from..=until).contains(at)
-        })
-    }
-
-    /// How much of the time between two others fewer than two hosts were disturbed.
-    pub(super) fn healthy_ns(&self, from: u64, until: u64) -> u64 {
-        let inside = |at: u64| (from..until).contains(&at);
-        let mut borders = vec![from, until];
-        borders.extend(
-            self.disturbed
-                .iter()
-                .flat_map(|(_, from, until)| [*from, *until])
-                .filter(|at| inside(*at)),
-        );
-        borders.sort_unstable();
-        let healthy = borders.windows(2).filter(|pair| {
-            let disturbed = self
-                .disturbed
-                .iter()
-                .filter(|(_, from, until)| *from <= pair[0] && pair[1] <= *until);
-            disturbed.count() < DISTURBED_MAX
-        });
-        healthy.map(|pair| pair[1] - pair[0]).sum()
-    }
-}
-
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_with_two_disturbed_hosts_does_not_count() {
-        let record = Record {
-            disturbed: vec![(0, 10, 30), (1, 20, 40)],
-            ..Record::default()
-        };
-        assert_eq!(record.healthy_ns(0, 50), 40);
-        assert_eq!(record.healthy_ns(20, 30), 0);
-        assert_eq!(record.healthy_ns(22, 35), 5);
-    }
-
-    #[test]
-    fn a_kill_explains_the_end_of_what_it_hit_only() {
-        let record = Record {
-            killed: vec![("ana".to_owned(), 10), ("bia-1".to_owned(), 20)],
-            ..Record::default()
-        };
-        assert!(record.explains("ana-3", 5, 15));
-        assert!(!record.explains("ana-3", 11, 15));
-        assert!(record.explains("bia-1", 5, 25));
-        assert!(!record.explains("bia-2", 5, 25));
-    }
 }

@@ -8,6 +8,7 @@ mod fresh;
 mod journal;
 mod matrix;
 mod minority;
+mod record;
 mod report;
 mod sharing;
 mod torture;

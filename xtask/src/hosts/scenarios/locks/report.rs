@@ -29,8 +29,13 @@ pub(super) struct Report {
 impl Report {
     /// Asks a node; an error means that it does not know.
     pub(super) fn of(node: &Node<'_>) -> Result<Self> {
+        Self::within(node, ANSWER_TIMEOUT)
+    }
+
+    /// The same for one who cannot wait that long.
+    pub(super) fn within(node: &Node<'_>, timeout: Duration) -> Result<Self> {
         let command = node.command(&["locks", "--json"]);
-        let output = command::run(command, b"", ANSWER_TIMEOUT)?.success()?;
+        let output = command::run(command, b"", timeout)?.success()?;
         Self::parse(&output.stdout)
     }
 

@@ -12,8 +12,9 @@ use rustix::process::{Pid, Signal};
 
 use super::arena::Arena;
 use super::attempt::{Attempt, BUSY, Ended, FAILED, LOST, SIGNALLED};
-use super::chaos::{Chaos, Record};
+use super::chaos::Chaos;
 use super::journal::{Journal, Visit};
+use super::record::Record;
 use super::report::{settle, wait_waiting};
 use crate::hosts::Bench;
 use crate::hosts::process::now_ns;
@@ -241,7 +242,7 @@ fn note(bench: &Bench, journal: &Journal, record: &Record, calm_ns: u64) {
     if let Some([before, after]) = longest {
         let healthy = Duration::from_nanos(record.healthy_ns(before.at_ns, after.at_ns));
         bench.note(&format!(
-            "longest time without progress: {healthy:?} with fewer than two hosts disturbed \
+            "longest time without progress: {healthy:.1?} with fewer than two hosts disturbed \
              (fences {} to {})",
             before.fence, after.fence
         ));

@@ -94,10 +94,10 @@ impl Case {
 
 /// Plays one case from a healthy group to a healthy group.
 pub(super) fn play(bench: &Bench, group: &Group<'_>, case: &Case, name: &str) -> Result<Row> {
-    let row = Scene::set(bench, group, case, name).and_then(Scene::play);
-    let row = row.with_context(|| format!("{:?} hit by {:?}", case.target, case.signal))?;
-    settle(group, 3)?;
-    Ok(row)
+    let played = Scene::set(bench, group, case, name)
+        .and_then(Scene::play)
+        .and_then(|row| settle(group, 3).map(|_| row));
+    played.with_context(|| format!("{:?} hit by {:?}", case.target, case.signal))
 }
 
 struct Scene<'s> {
@@ -165,9 +165,8 @@ impl<'s> Scene<'s> {
         }
         let since = |at: u64| at.saturating_sub(hit_ns);
         let came = self.arena.wait_entered(NEXT, WATCHED).is_ok();
-        let was_alive = self.watch.is_alive();
         let continued_ns = self.repair()?.map(since);
-        let kept_until_ns = if was_alive && !came {
+        let kept_until_ns = if !came && self.watch.is_alive() {
             let now = now_ns();
             self.arena.dismiss(HOLDER)?;
             Some(since(now))

@@ -47,6 +47,12 @@ fn remark(row: &Row) -> String {
             time(row.dead_ns.saturating_sub(continued_ns)),
             time(continued_ns)
         ),
+        Some(continued_ns) if row.dead_ns > continued_ns => {
+            format!(
+                "until what was stopped went on after {}",
+                time(continued_ns)
+            )
+        }
         Some(_) | None => String::new(),
     }
 }
