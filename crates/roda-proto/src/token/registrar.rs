@@ -149,10 +149,14 @@ impl Registrar {
                 sent_micros,
                 version,
             } => {
-                // At the receipt already: a late end is always safe.
-                if table.node_of(session) != Some(from) || !leading.clocks.renew(now, session) {
-                    self.send(from, LockMessage::Ended { session });
-                    return;
+                match table.node_of(session) {
+                    // At the receipt already: a late end is always safe.
+                    Some(node) if node == from => {
+                        leading.clocks.renew(now, session);
+                    }
+                    Some(_another) => return,
+                    // Said only once a quorum has confirmed that this table is the latest.
+                    None => {}
                 }
                 let renewal = Renewal {
                     node: from,
@@ -261,6 +265,8 @@ impl Registrar {
                         table.view(session)
                     },
                 },
+                // Being ended is not over: it is not renewed, and told when the table has it.
+                Ok(()) if table.node_of(session).is_some() => continue,
                 Ok(()) => LockMessage::Ended { session },
             };
             self.outputs.push_back(RegistrarOutput::Send {

@@ -1,5 +1,6 @@
 //! What ties the token protocol to the world: agent, registrar, voters, links, clock and clients.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -203,6 +204,7 @@ impl Locks {
                     inner.ages.begin(now);
                     inner.registrar.lead(now, &self.table());
                     inner.registrar.start_fences(first_fence());
+                    self.announce(&role);
                 }
             }
             // A voter knows better than any hint, also that nobody leads.
@@ -409,6 +411,19 @@ impl Locks {
         }
     }
 
+    /// Tells every session's node who leads now: their leases go on meanwhile.
+    fn announce(&self, role: &Role) {
+        let message = LockMessage::NotLeader {
+            leader: Some(self.node),
+            voters: role.voters.clone(),
+        };
+        let frame = LinkFrame::Lock(message);
+        let nodes: BTreeSet<NodeId> = self.table().sessions().map(|(_, node, _)| node).collect();
+        for node in nodes.into_iter().filter(|node| *node != self.node) {
+            self.links.send(node, &frame);
+        }
+    }
+
     /// Sorts the messages of others: some are for the leader, some for a node.
     fn take(&self, inner: &mut Inner, now: Timestamp, from: NodeId, message: LockMessage) {
         match message {
@@ -426,8 +441,6 @@ impl Locks {
             }
             LockMessage::NotLeader { leader, voters } => {
                 inner.leader.denied(from);
-                // One that sends back to itself knows nothing.
-                let leader = leader.filter(|leader| *leader != from);
                 self.redirect(inner, now, leader, voters);
             }
             LockMessage::Opened { .. }

@@ -67,7 +67,8 @@ impl Registrar {
             }
         }
         for session in ended {
-            self.send(from, LockMessage::Ended { session });
+            // Told once a quorum has confirmed that this table is the latest.
+            leading.renewals.push(session, Renewal::of_nobody(from));
         }
         for (fence, Heir { node, session, .. }) in asked {
             self.send(node, LockMessage::Asked { session, fence });

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use super::super::SessionId;
+use super::super::{SESSIONS_MAX, SessionId};
 use crate::id::NodeId;
 
 /// A renewal that was received.
@@ -15,6 +15,20 @@ pub(super) struct Renewal {
     /// The version of the view that the node has.
     pub(super) version: u64,
 }
+
+impl Renewal {
+    /// Of a session that the table does not have.
+    pub(super) const fn of_nobody(node: NodeId) -> Self {
+        Self {
+            node,
+            sent_micros: 0,
+            version: 0,
+        }
+    }
+}
+
+/// Most renewals that wait; a session has one, further ones are dropped.
+const WAITING_MAX: usize = 2 * SESSIONS_MAX;
 
 /// One for each session at most: the latest.
 pub(super) type Waiting = BTreeMap<SessionId, Renewal>;
@@ -46,7 +60,9 @@ impl Renewals {
         match self {
             Self::Quiet => *self = Self::Gathering(Waiting::from([(session, renewal)])),
             Self::Gathering(waiting) | Self::Asked { since: waiting, .. } => {
-                waiting.insert(session, renewal);
+                if waiting.len() < WAITING_MAX || waiting.contains_key(&session) {
+                    waiting.insert(session, renewal);
+                }
             }
         }
     }

@@ -98,6 +98,7 @@ impl World {
             | LockMessage::Ended { .. }
             | LockMessage::Refused { .. }
             | LockMessage::Notice(_)
+            | LockMessage::Asked { .. }
             | LockMessage::Withdrawn { .. }
             | LockMessage::Token(_)
             | LockMessage::NoQuorum(_) => {
@@ -122,5 +123,6 @@ const fn kind(message: &LockMessage) -> u64 {
         LockMessage::NotLeader { .. } => 9,
         LockMessage::NoQuorum(_) => 10,
         LockMessage::Withdrawn { .. } => 11,
+        LockMessage::Asked { .. } => 12,
     }
 }
