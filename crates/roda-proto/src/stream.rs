@@ -38,6 +38,9 @@ pub struct LinkRequest {
     /// Which group.
     #[n(0)]
     pub group: GroupId,
+    /// Where the calling node's own stream listens.
+    #[n(1)]
+    pub stream_port: u16,
 }
 
 /// What is sent on a link, in one direction only; the other direction is a link of its own.

@@ -105,7 +105,8 @@ impl Handler for Service {
         self.links.allows(peer)
     }
 
-    async fn link(&self, stream: Stream) -> Result<(), StreamError> {
+    async fn link(&self, stream: Stream, port: u16) -> Result<(), StreamError> {
+        self.links.meet(stream.peer, stream.address, port);
         let switchboard = Arc::clone(&self.switchboard);
         self.links.listen(stream, switchboard).await
     }

@@ -452,21 +452,6 @@ impl Engine {
                 learned = Some((peer.proved(), peer.stream_address()));
             }
             (peer.node, peer.wall_offset) = (node, offset);
-            // A restarted peer listens on another port. Multicast alone never makes it prove an
-            // address, and a stream proves who is at its end by itself.
-            let run = (peer.tag, peer.stream_port);
-            if let Some(node) = node
-                && peer.stream_port != 0
-                && peer.announced != Some(run)
-            {
-                peer.announced = Some(run);
-                let (address, stream) = (peer.address, peer.stream_address());
-                self.event(Event::Contact {
-                    node,
-                    address,
-                    stream,
-                });
-            }
         }
         if let (Some((Some(address), stream)), Some(node)) = (learned, node) {
             self.remember(node, address, stream);

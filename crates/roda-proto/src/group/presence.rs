@@ -40,8 +40,6 @@ pub struct Peer {
     attached_at: Option<SocketAddr>,
     /// TCP port of its stream.
     pub stream_port: u16,
-    /// The run of the peer, and its stream's port, of which the driver was told.
-    pub announced: Option<(SenderTag, u16)>,
     /// Its last beacon.
     pub beacon: Beacon,
     first_heard: Timestamp,
@@ -227,7 +225,6 @@ impl Peers {
             proved: Vec::new(),
             attached_at: None,
             stream_port: beacon.stream_port,
-            announced: None,
             beacon: beacon.clone(),
             first_heard: now,
             heard: now,

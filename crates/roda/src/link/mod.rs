@@ -59,7 +59,12 @@ pub(crate) struct Links {
 struct Shared {
     identity: TlsIdentity,
     group: GroupId,
+    /// Where this node's stream listens.
+    port: u16,
     contacts: watch::Receiver<Contacts>,
+    /// Where members that called said that their streams listen. A member restarted elsewhere is known
+    /// by that at once, and by its key for certain.
+    met: Mutex<Contacts>,
     view: watch::Receiver<View>,
     outgoing: Mutex<BTreeMap<NodeId, Outgoing>>,
     incoming: Mutex<BTreeMap<NodeId, AbortHandle>>,
@@ -70,6 +75,7 @@ impl Links {
     pub(crate) fn new(
         identity: TlsIdentity,
         group: GroupId,
+        port: u16,
         contacts: watch::Receiver<Contacts>,
         view: watch::Receiver<View>,
     ) -> Self {
@@ -77,7 +83,9 @@ impl Links {
             shared: Arc::new(Shared {
                 identity,
                 group,
+                port,
                 contacts,
+                met: Mutex::default(),
                 view,
                 outgoing: Mutex::default(),
                 incoming: Mutex::default(),
@@ -126,9 +134,19 @@ impl Links {
         }
     }
 
+    /// A member has called from this address, and listens on this port.
+    pub(crate) fn meet(&self, node: NodeId, address: SocketAddr, port: u16) {
+        if port != 0 {
+            let address = SocketAddr::new(address.ip(), port);
+            // Only members get here, so there are no more than a group has.
+            lock(&self.shared.met).insert(node, address);
+        }
+    }
+
     /// Whether the node was ever heard, so that it can be called.
     pub(crate) fn knows(&self, node: NodeId) -> bool {
         self.shared.contacts.borrow().contains_key(&node)
+            || lock(&self.shared.met).contains_key(&node)
     }
 
     /// Whether frames of a node are wanted.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{QUEUE_MAX, SILENCE_MAX, Shared};
+use super::{QUEUE_MAX, SILENCE_MAX, Shared, lock};
 use crate::stream::{Stream, StreamError, connect};
 
 /// A link on which nothing was said for so long is closed.
@@ -65,7 +65,7 @@ async fn run(shared: Arc<Shared>, to: NodeId, mut frames: mpsc::Receiver<Vec<u8>
     let mut failures = 0;
     loop {
         // What waited while the peer was away is as good as lost: those who sent it ask again.
-        match dial(&shared, to).await {
+        match dial(&shared, to, failures).await {
             Ok(mut stream) => {
                 failures = 0;
                 match write(&mut stream, &mut frames).await {
@@ -85,7 +85,24 @@ async fn run(shared: Arc<Shared>, to: NodeId, mut frames: mpsc::Receiver<Vec<u8>
     }
 }
 
-async fn dial(shared: &Shared, to: NodeId) -> Result<Stream, StreamError> {
+async fn dial(shared: &Shared, to: NodeId, attempt: usize) -> Result<Stream, StreamError> {
+    let group = shared.group;
+    let stream_port = shared.port;
+    let mut stream = timeout(SILENCE_MAX, call(shared, to, attempt))
+        .await
+        .map_err(|_elapsed| StreamError::TimedOut)??;
+    stream.limit_silence(SILENCE_MAX)?;
+    let request = LinkRequest { group, stream_port };
+    stream.send_request(&Request::Link(request)).await?;
+    Ok(stream)
+}
+
+/// Calls where the node was heard, or where it said itself, in turn: either may be out of date.
+async fn call(shared: &Shared, to: NodeId, attempt: usize) -> Result<Stream, StreamError> {
+    let met = lock(&shared.met).get(&to).copied();
+    if let Some(met) = met.filter(|_| attempt.is_multiple_of(2)) {
+        return connect(&shared.identity, met, Some(to)).await;
+    }
     let mut contacts = shared.contacts.clone();
     let heard = contacts.wait_for(|contacts| contacts.contains_key(&to));
     let contact = match timeout(CONTACT_TIME_MAX, heard).await {
@@ -94,16 +111,7 @@ async fn dial(shared: &Shared, to: NodeId) -> Result<Stream, StreamError> {
         Err(_elapsed) => None,
     };
     let address = contact.ok_or(StreamError::TimedOut)?;
-    let calling = connect(&shared.identity, address, Some(to));
-    let mut stream = timeout(SILENCE_MAX, calling)
-        .await
-        .map_err(|_elapsed| StreamError::TimedOut)??;
-    stream.limit_silence(SILENCE_MAX)?;
-    let group = shared.group;
-    stream
-        .send_request(&Request::Link(LinkRequest { group }))
-        .await?;
-    Ok(stream)
+    connect(&shared.identity, address, Some(to)).await
 }
 
 /// Writes what comes, all that waits in one go. `Ok`: there was nothing to say for long.

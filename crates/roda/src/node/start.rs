@@ -261,7 +261,8 @@ impl Node {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let published = publish(snapshot.identity.group, &contacts);
         let (stop, stopped) = watch::channel(false);
-        let (links, locks) = start_locks(home, &mut store, &identity, &published, options).await?;
+        let own = (&identity, stream_port);
+        let (links, locks) = start_locks(home, &mut store, own, &published, options).await?;
         let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
         let service = Service {
             database: database.clone(),
@@ -319,7 +320,7 @@ impl Node {
 async fn start_locks(
     home: &Path,
     store: &mut Store,
-    identity: &TlsIdentity,
+    (identity, port): (&TlsIdentity, u16),
     published: &Published,
     options: &Options,
 ) -> Result<(Links, Arc<LockService>)> {
@@ -327,6 +328,7 @@ async fn start_locks(
     let links = Links::new(
         identity.clone(),
         group,
+        port,
         published.contacts.subscribe(),
         published.view.subscribe(),
     );

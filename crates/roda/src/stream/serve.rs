@@ -32,8 +32,12 @@ pub(crate) trait Handler: Send + Sync {
     /// Whether `peer` may send frames.
     fn link_allowed(&self, peer: NodeId) -> Result<(), Refusal>;
 
-    /// Takes the frames of a link until it ends.
-    fn link(&self, stream: Stream) -> impl Future<Output = Result<(), StreamError>> + Send;
+    /// Takes the frames of a link until it ends. The caller's own stream listens on `port`.
+    fn link(
+        &self,
+        stream: Stream,
+        port: u16,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send;
 
     /// The group keys that are not in `known`.
     fn keys_except(
@@ -67,7 +71,7 @@ pub(crate) struct Page<Cursor> {
 pub(crate) async fn serve(mut stream: Stream, handler: &impl Handler) -> Result<(), StreamError> {
     let request = stream.recv_request().await?;
     let answered = match request {
-        Request::Link(LinkRequest { group }) => return answer_link(stream, handler, &group).await,
+        Request::Link(request) => return answer_link(stream, handler, request).await,
         Request::Join(request) => answer_join(&mut stream, handler, request).await,
         Request::Sync(request) => answer_sync(&mut stream, handler, request).await,
     };
@@ -85,9 +89,9 @@ pub(crate) async fn serve(mut stream: Stream, handler: &impl Handler) -> Result<
 async fn answer_link(
     mut stream: Stream,
     handler: &impl Handler,
-    group: &GroupId,
+    request: LinkRequest,
 ) -> Result<(), StreamError> {
-    let allowed = match check_group(handler, group) {
+    let allowed = match check_group(handler, &request.group) {
         Ok(()) => handler.link_allowed(stream.peer),
         Err(_other_group) => Err(Refusal::OtherGroup),
     };
@@ -96,7 +100,7 @@ async fn answer_link(
         return Err(StreamError::Refused(refusal));
     }
     stream.release_place();
-    handler.link(stream).await
+    handler.link(stream, request.stream_port).await
 }
 
 async fn answer_join(

@@ -73,7 +73,7 @@ impl Handler for Memory {
         Err(Refusal::NotMember)
     }
 
-    async fn link(&self, _stream: Stream) -> Result<(), StreamError> {
+    async fn link(&self, _stream: Stream, _port: u16) -> Result<(), StreamError> {
         Ok(())
     }
 
