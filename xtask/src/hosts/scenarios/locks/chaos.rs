@@ -25,6 +25,9 @@ const STOPPED: Duration = Duration::from_secs(8);
 const DISTURBED_MAX: usize = 2;
 /// How long a repaired node needs until it counts as undisturbed.
 const RECOVERY: Duration = Duration::from_secs(3);
+/// While one host is disturbed, one in so many accidents may disturb a second: without a majority nobody
+/// is inside, and nothing can be found out.
+const SECOND_RARITY: usize = 5;
 /// How many accidents are thought of before this turn is let pass.
 const DRAWS: usize = 10;
 /// How long it is asked who leads.
@@ -131,9 +134,9 @@ impl<'c> Chaos<'c> {
 
     /// Makes one accident happen, if one of some draws is possible now.
     fn strike(&mut self) -> Result<()> {
+        let holder = self.holder()?;
         for _ in 0..DRAWS {
             let (fault, aim) = (*self.random.pick(FAULTS), *self.random.pick(AIMS));
-            let holder = self.holder()?;
             let aim = match fault {
                 Fault::KillChild => Aim::Holder,
                 Fault::KillNode
@@ -200,7 +203,7 @@ impl<'c> Chaos<'c> {
 
     /// One accident at a time on each host. Two together, as a stopped wrapper whose node is killed,
     /// leave nobody who could end the command in time: that is what fences are for.
-    fn is_forbidden(&self, fault: Fault, host: usize) -> bool {
+    fn is_forbidden(&mut self, fault: Fault, host: usize) -> bool {
         let is_disturbed = |host: usize| self.pending.iter().any(|pending| pending.host == host);
         let others = (0..self.group.nodes.len())
             .filter(|other| *other != host && is_disturbed(*other))
@@ -214,7 +217,10 @@ impl<'c> Chaos<'c> {
             | Fault::StopNode
             | Fault::Cut
             | Fault::Deafen
-            | Fault::Mute => is_disturbed(host) || others >= DISTURBED_MAX,
+            | Fault::Mute => {
+                let is_rare = others > 0 && self.random.below(SECOND_RARITY) > 0;
+                is_disturbed(host) || others >= DISTURBED_MAX || is_rare
+            }
         }
     }
 
