@@ -25,12 +25,15 @@ const STOPPED: Duration = Duration::from_secs(8);
 const DISTURBED_MAX: usize = 2;
 /// How long a repaired node needs until it counts as undisturbed.
 const RECOVERY: Duration = Duration::from_secs(3);
+/// While one host is disturbed, one in so many accidents may disturb a second: without a majority nobody
+/// is inside, and nothing can be found out.
+const SECOND_RARITY: usize = 5;
 /// How many accidents are thought of before this turn is let pass.
-const DRAWS: usize = 10;
+const DRAWS: usize = 30;
 /// How long it is asked who leads.
 const LEADER_WITHIN: Duration = Duration::from_millis(500);
 /// How long somebody to hit is looked for.
-const HOLDER_WITHIN: Duration = Duration::from_millis(200);
+const HOLDER_WITHIN: Duration = Duration::from_millis(50);
 const RESTARTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// To whom.
@@ -131,9 +134,10 @@ impl<'c> Chaos<'c> {
 
     /// Makes one accident happen, if one of some draws is possible now.
     fn strike(&mut self) -> Result<()> {
+        let leader = self.leader();
         for _ in 0..DRAWS {
-            let (fault, aim) = (*self.random.pick(FAULTS), *self.random.pick(AIMS));
             let holder = self.holder()?;
+            let (fault, aim) = (*self.random.pick(FAULTS), *self.random.pick(AIMS));
             let aim = match fault {
                 Fault::KillChild => Aim::Holder,
                 Fault::KillNode
@@ -145,7 +149,7 @@ impl<'c> Chaos<'c> {
                 | Fault::Deafen
                 | Fault::Mute => aim,
             };
-            let Some(host) = self.aim(aim, holder.as_ref()) else {
+            let Some(host) = self.aim(aim, holder.as_ref(), leader) else {
                 continue;
             };
             if self.is_forbidden(fault, host) || !self.inflict(fault, host, holder.as_ref())? {
@@ -180,27 +184,28 @@ impl<'c> Chaos<'c> {
     }
 
     /// The host that is meant.
-    fn aim(&mut self, aim: Aim, holder: Option<&Visit>) -> Option<usize> {
+    fn aim(&mut self, aim: Aim, holder: Option<&Visit>, leader: Option<usize>) -> Option<usize> {
         let position = |nick: &str| self.group.nodes.iter().position(|node| node.nick == nick);
         match aim {
             Aim::Anybody => Some(self.random.below(self.group.nodes.len())),
             Aim::Holder => position(holder?.node()),
-            Aim::Leader => {
-                let healthy = (0..self.group.nodes.len())
-                    .find(|host| self.pending.iter().all(|pending| pending.host != *host))?;
-                let report = Report::within(&self.group.nodes[healthy], LEADER_WITHIN);
-                // While nobody leads, anybody may soon.
-                match report {
-                    Ok(report) => position(&report.leader),
-                    Err(_) => Some(self.random.below(self.group.nodes.len())),
-                }
-            }
+            // While nobody leads, anybody may soon.
+            Aim::Leader => leader.or_else(|| Some(self.random.below(self.group.nodes.len()))),
         }
+    }
+
+    /// The host that leads, as an undisturbed one knows.
+    fn leader(&self) -> Option<usize> {
+        let nodes = &self.group.nodes;
+        let is_disturbed = |host| self.pending.iter().any(|pending| pending.host == host);
+        let healthy = (0..nodes.len()).find(|host| !is_disturbed(*host))?;
+        let report = Report::within(&nodes[healthy], LEADER_WITHIN).ok()?;
+        nodes.iter().position(|node| node.nick == report.leader)
     }
 
     /// One accident at a time on each host. Two together, as a stopped wrapper whose node is killed,
     /// leave nobody who could end the command in time: that is what fences are for.
-    fn is_forbidden(&self, fault: Fault, host: usize) -> bool {
+    fn is_forbidden(&mut self, fault: Fault, host: usize) -> bool {
         let is_disturbed = |host: usize| self.pending.iter().any(|pending| pending.host == host);
         let others = (0..self.group.nodes.len())
             .filter(|other| *other != host && is_disturbed(*other))
@@ -214,7 +219,10 @@ impl<'c> Chaos<'c> {
             | Fault::StopNode
             | Fault::Cut
             | Fault::Deafen
-            | Fault::Mute => is_disturbed(host) || others >= DISTURBED_MAX,
+            | Fault::Mute => {
+                let is_rare = others > 0 && self.random.below(SECOND_RARITY) > 0;
+                is_disturbed(host) || others >= DISTURBED_MAX || is_rare
+            }
         }
     }
 
