@@ -25,9 +25,11 @@ const STOPPED: Duration = Duration::from_secs(8);
 const DISTURBED_MAX: usize = 2;
 /// How long a repaired node needs until it counts as undisturbed.
 const RECOVERY: Duration = Duration::from_secs(3);
-/// While one host is disturbed, one in so many accidents may disturb a second: without a majority nobody
-/// is inside, and nothing can be found out.
-const SECOND_RARITY: usize = 5;
+/// One in so many accidents to a whole node may happen. Each costs all others a session time, in which
+/// nobody is inside and nothing can be found out.
+const FIRST_RARITY: usize = 3;
+/// The same while another host is disturbed: without a majority nobody is inside for longer.
+const SECOND_RARITY: usize = 10;
 /// How many accidents are thought of before this turn is let pass.
 const DRAWS: usize = 30;
 /// How long it is asked who leads.
@@ -220,7 +222,12 @@ impl<'c> Chaos<'c> {
             | Fault::Cut
             | Fault::Deafen
             | Fault::Mute => {
-                let is_rare = others > 0 && self.random.below(SECOND_RARITY) > 0;
+                let rarity = if others == 0 {
+                    FIRST_RARITY
+                } else {
+                    SECOND_RARITY
+                };
+                let is_rare = self.random.below(rarity) > 0;
                 is_disturbed(host) || others >= DISTURBED_MAX || is_rare
             }
         }
