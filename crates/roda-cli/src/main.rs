@@ -5,7 +5,6 @@
 
 mod api;
 mod bench;
-mod boottime;
 mod cli;
 mod commands;
 mod daemon;

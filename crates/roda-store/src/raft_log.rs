@@ -14,9 +14,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use roda_proto::{GroupId, NodeId};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
-use crate::{Result, StoreError, store};
+#[cfg(doc)]
+use crate::StoreError;
+use crate::{Result, store};
 
 /// A place in the log: an index, and the leader that wrote it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,17 +271,8 @@ impl RaftLog {
     }
 
     fn transact(&mut self, work: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
-        if self.uncertain {
-            return Err(StoreError::Uncertain);
-        }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| StoreError::from(error).at(&self.path))?;
-        let result = work(&transaction).and_then(|()| store::commit(transaction));
-        self.uncertain =
-            matches!(result, Err(StoreError::Uncertain)) || !self.connection.is_autocommit();
-        result.map_err(|error| error.at(&self.path))
+        let done = store::transact(&mut self.connection, &mut self.uncertain, |it| work(it));
+        done.map_err(|error| error.at(&self.path))
     }
 }
 

@@ -152,24 +152,8 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
-        if self.uncertain {
-            return Err(StoreError::Uncertain);
-        }
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| StoreError::from(error).at(&self.path))?;
-        let worked = work(&transaction);
-        let result = match worked {
-            Ok(value) => commit(transaction).map(|()| value),
-            Err(error) => {
-                drop(transaction);
-                Err(error)
-            }
-        };
-        self.uncertain =
-            matches!(result, Err(StoreError::Uncertain)) || !self.connection.is_autocommit();
-        result.map_err(|error| error.at(&self.path))
+        let done = transact(&mut self.connection, &mut self.uncertain, work);
+        done.map_err(|error| error.at(&self.path))
     }
 
     /// Moves all of the WAL into the database and empties it, so that what was deleted is gone
@@ -198,6 +182,29 @@ impl std::fmt::Debug for Store {
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
+}
+
+/// One transaction around `work`, on disk when this returns. `uncertain` is raised when nobody knows
+/// what is, and then nothing more is written.
+pub(crate) fn transact<T>(
+    connection: &mut Connection,
+    uncertain: &mut bool,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+) -> Result<T> {
+    if *uncertain {
+        return Err(StoreError::Uncertain);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let worked = work(&transaction);
+    let result = match worked {
+        Ok(value) => commit(transaction).map(|()| value),
+        Err(error) => {
+            drop(transaction);
+            Err(error)
+        }
+    };
+    *uncertain = matches!(result, Err(StoreError::Uncertain)) || !connection.is_autocommit();
+    result
 }
 
 /// A full disk or a foreign lock leaves a commit undone, and it can be tried again. After any other

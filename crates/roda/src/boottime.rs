@@ -1,26 +1,27 @@
-//! A clock that also counts the time for which the machine is suspended.
+//! The clock by which locks are held: it goes on while the machine is suspended.
 //!
-//! Leases are measured by it: a laptop that sleeps with a lock must know on waking that its time is over.
-//! The monotonic clock stops meanwhile.
+//! A laptop that sleeps with a lock must know on waking that its time is over; the monotonic clock
+//! stops meanwhile. Whoever keeps a time of a [`Guard`](crate::Guard) should keep it by this clock.
 
+use std::io;
 use std::time::Duration;
 
-use roda_proto::Timestamp;
-
 /// The moment, counted from the machine's start.
-pub(crate) fn now() -> Timestamp {
+#[must_use]
+pub fn now() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]
     let clock = rustix::time::ClockId::Monotonic;
     let now = rustix::time::clock_gettime(clock);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
-    Timestamp::from_micros(seconds * 1_000_000 + nanos / 1000)
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or(0),
+        u32::try_from(now.tv_nsec).unwrap_or(0),
+    )
 }
 
-/// Sleeps until a moment of [`now`], and wakes at once when the machine does, if that is later.
-pub(crate) struct Alarm {
+/// Waits for a moment of [`now`], and rings at once on waking if the machine slept past it.
+pub struct Alarm {
     #[cfg(target_os = "linux")]
     timer: tokio::io::unix::AsyncFd<rustix::fd::OwnedFd>,
 }
@@ -29,13 +30,13 @@ pub(crate) struct Alarm {
 #[cfg(not(target_os = "linux"))]
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
+#[cfg(target_os = "linux")]
 impl Alarm {
     /// One that is not set.
     ///
     /// # Errors
     /// Too many open files.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn new() -> std::io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
@@ -47,69 +48,68 @@ impl Alarm {
         Ok(Self { timer })
     }
 
-    /// One that is not set.
-    ///
-    /// # Errors
-    /// None here.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) const fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    /// Returns at `at`, or never for `None`.
+    /// Returns at `at`, at once if that has passed, or never for `None`.
     ///
     /// Cancel-safe.
-    #[cfg(target_os = "linux")]
-    pub(crate) async fn wait(&self, at: Option<Timestamp>) {
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn wait(&self, at: Option<Duration>) -> io::Result<()> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
         let Some(at) = at else {
             return std::future::pending().await;
         };
-        // Zero would disarm it.
-        let at = Duration::from_micros(at.as_micros().max(1));
-        let value = Timespec {
-            tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(at.subsec_nanos()),
-        };
-        let interval = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        // Zero would unset it.
+        let at = at.max(Duration::from_nanos(1));
         let spec = Itimerspec {
-            it_interval: interval,
-            it_value: value,
+            it_interval: Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: Timespec {
+                tv_sec: at.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: at.subsec_nanos().into(),
+            },
         };
-        if timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &spec).is_err() {
-            return std::future::pending().await;
-        }
-        let mut expirations = [0; 8];
+        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &spec)?;
         loop {
-            let Ok(mut ready) = self.timer.readable().await else {
-                return std::future::pending().await;
-            };
-            // Setting the timer again takes a stale expiration away; then there is nothing to read.
-            if rustix::io::read(self.timer.get_ref(), &mut expirations).is_ok() {
-                return;
+            let mut ready = self.timer.readable().await?;
+            let mut expirations = [0; 8];
+            // Setting the timer takes an earlier expiration away; then there is nothing to read.
+            let read =
+                ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut expirations)?));
+            match read {
+                Ok(read) => return read.map(|_len| ()),
+                Err(_would_block) => {}
             }
-            ready.clear_ready();
         }
     }
+}
 
-    /// Returns at `at`, or never for `None`.
+#[cfg(not(target_os = "linux"))]
+impl Alarm {
+    /// One that is not set.
+    ///
+    /// # Errors
+    /// None here.
+    pub const fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Returns at `at`, at once if that has passed, or never for `None`.
     ///
     /// Cancel-safe.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) async fn wait(&self, at: Option<Timestamp>) {
+    ///
+    /// # Errors
+    /// None here.
+    pub async fn wait(&self, at: Option<Duration>) -> io::Result<()> {
         let Some(at) = at else {
             return std::future::pending().await;
         };
-        loop {
-            let left = at.since(now());
-            if left.is_zero() {
-                return;
-            }
+        while let Some(left) = at.checked_sub(now()).filter(|left| !left.is_zero()) {
             tokio::time::sleep(left.min(LOOK_INTERVAL)).await;
         }
+        Ok(())
     }
 }
 
@@ -121,13 +121,36 @@ mod tests {
     async fn an_alarm_rings_at_its_time_and_can_be_set_again() {
         let alarm = Alarm::new().unwrap();
         let at = now() + Duration::from_millis(20);
-        alarm.wait(Some(at)).await;
+        alarm.wait(Some(at)).await.unwrap();
         assert!(now() >= at);
         // In the past: at once.
-        alarm.wait(Some(at)).await;
+        alarm.wait(Some(at)).await.unwrap();
         let later = Some(now() + Duration::from_secs(60));
         let early = tokio::time::timeout(Duration::from_millis(20), alarm.wait(later)).await;
         assert!(early.is_err());
-        alarm.wait(Some(now())).await;
+        alarm.wait(Some(now())).await.unwrap();
     }
+
+    #[tokio::test]
+    async fn an_alarm_rings_at_its_moment_and_at_once_if_that_has_passed() {
+        let alarm = Alarm::new().unwrap();
+        alarm.wait(Some(Duration::from_secs(1))).await.unwrap();
+        let moment = now() + Duration::from_millis(20);
+        alarm.wait(Some(moment)).await.unwrap();
+        assert!(now() >= moment);
+    }
+
+    #[tokio::test]
+    async fn an_alarm_that_is_set_anew_forgets_the_moment_before() {
+        let alarm = Alarm::new().unwrap();
+        let soon = tokio::time::timeout(Duration::ZERO, alarm.wait(Some(now() + SOON)));
+        assert!(soon.await.is_err());
+        let later = now() + 3 * SOON;
+        alarm.wait(Some(later)).await.unwrap();
+        assert!(now() >= later);
+        let silent = tokio::time::timeout(2 * SOON, alarm.wait(None)).await;
+        assert!(silent.is_err());
+    }
+
+    const SOON: Duration = Duration::from_millis(10);
 }

@@ -5,7 +5,7 @@
 //! catches up. A member that appended knows that its entry survives power loss.
 #![warn(missing_docs)]
 
-mod boottime;
+pub mod boottime;
 mod consensus;
 mod driver;
 mod error;

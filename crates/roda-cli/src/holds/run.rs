@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use roda::boottime;
 use roda::{Guard, HoldState, LockRequest, LostReason, Timings, Waiting};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -12,7 +13,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use super::{Hold, Holds};
 use crate::api::lock_types::{HoldEvent, LeaseReply, ReleasedReply, StateReply};
 use crate::api::server::Shared;
-use crate::boottime;
 use crate::error::Failure;
 
 /// Where the events of a hold go; closed by the client's end of the connection.

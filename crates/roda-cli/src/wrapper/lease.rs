@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use roda::Timings;
+use roda::{Timings, boottime};
 
 use crate::api::lock_types::LeaseReply;
-use crate::boottime;
 
 /// The time that is left, by the clock that counts suspended time too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use super::child::Child;
 use super::lease::Lease;
 use super::link::Link;
 use super::signals::Signals;
+use roda::boottime::{self, Alarm};
+
 use crate::api::lock_types::{HoldEvent, LeaseReply, ReasonReply, StateReply};
-use crate::boottime::{self, Alarm};
 use crate::commands::App;
 use crate::error::{Exit, Failure, Result};
 
@@ -80,13 +81,13 @@ impl<'a> Running<'a> {
             if self.exit.is_some() {
                 self.sweep();
             }
-            self.alarm.set(Some(self.next_moment())).map_err(fault)?;
+            let moment = Some(self.next_moment());
             tokio::select! {
                 biased;
                 event = next(&mut self.link) => self.on_event(event),
                 _ = self.ended.recv() => {}
                 signal = self.signals.next() => self.on_signal(signal),
-                rung = self.alarm.rung() => {
+                rung = self.alarm.wait(moment) => {
                     rung.map_err(fault)?;
                     self.on_time().await;
                 }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::StoreError;
 
 const CLUSTER: GroupId = GroupId([1; 16]);
 

@@ -9,7 +9,7 @@ use roda_proto::token::{LockCommand, LockName, Quorum};
 use super::LockReport;
 use super::report::{ReportCall, ReportReply, lock_report};
 use super::run::Switchboard;
-use crate::boottime;
+use super::service::now;
 use crate::consensus::{Consensus as _, ConsensusError};
 use crate::error::{Error, Result};
 use crate::link::CallError;
@@ -24,7 +24,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 impl Switchboard {
     /// Asks for the report until a leader answers, for a session time at most.
     pub(super) async fn report(&self, names: &[LockName]) -> Result<LockReport> {
-        let deadline = boottime::now() + self.locks.timings.session();
+        let deadline = now() + self.locks.timings.session();
         loop {
             if let Some(leader) = self.locks.leader() {
                 match self.report_of(leader, names).await {
@@ -40,7 +40,7 @@ impl Switchboard {
                     None => {}
                 }
             }
-            if boottime::now() > deadline {
+            if now() > deadline {
                 let quorum = self.locks.missing_quorum().unwrap_or_default();
                 return Err(Error::NoQuorum(quorum));
             }

@@ -25,16 +25,16 @@ pub(super) struct Ticket {
 }
 
 /// All clients of a node.
-#[derive(Default)]
 pub(super) struct Clients {
     waiting: BTreeMap<RequestId, Waiter>,
+    /// How it goes with whoever waits: the same with all.
+    progress: watch::Sender<Waiting>,
     holding: BTreeMap<RequestId, Holder>,
 }
 
 struct Waiter {
     wish: Acquire,
     entered: oneshot::Sender<Result<Entered, LockRefusal>>,
-    progress: watch::Sender<Waiting>,
 }
 
 struct Holder {
@@ -45,24 +45,20 @@ struct Holder {
 }
 
 impl Clients {
-    pub(super) fn wait(
-        &mut self,
-        request: RequestId,
-        wish: Acquire,
-        quorum: Option<Quorum>,
-    ) -> Ticket {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            holding: BTreeMap::new(),
+            progress: watch::Sender::new(Waiting::Queued),
+        }
+    }
+
+    pub(super) fn wait(&mut self, request: RequestId, wish: Acquire) -> Ticket {
         let (entered, answered) = oneshot::channel();
-        let first = quorum.map_or(Waiting::Queued, Waiting::NoQuorum);
-        let (progress, progressed) = watch::channel(first);
-        let waiter = Waiter {
-            wish,
-            entered,
-            progress,
-        };
-        self.waiting.insert(request, waiter);
+        self.waiting.insert(request, Waiter { wish, entered });
         Ticket {
             entered: answered,
-            progress: progressed,
+            progress: self.progress.subscribe(),
         }
     }
 
@@ -113,13 +109,11 @@ impl Clients {
 
     pub(super) fn set_quorum(&self, quorum: Option<Quorum>) {
         let progress = quorum.map_or(Waiting::Queued, Waiting::NoQuorum);
-        for waiter in self.waiting.values() {
-            waiter.progress.send_if_modified(|known| {
-                let is_new = *known != progress;
-                *known = progress;
-                is_new
-            });
-        }
+        self.progress.send_if_modified(|known| {
+            let is_new = *known != progress;
+            *known = progress;
+            is_new
+        });
     }
 
     pub(super) fn forget(&mut self, request: RequestId) {

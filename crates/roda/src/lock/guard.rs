@@ -7,7 +7,7 @@ use roda_proto::{AuthorId, Seq};
 use tokio::sync::watch;
 
 use super::clients::Entered;
-use crate::boottime;
+use super::service::now;
 use crate::error::{Error, Result};
 use crate::node::Node;
 
@@ -67,7 +67,7 @@ impl Guard {
     #[must_use]
     pub fn remaining(&self) -> Duration {
         let until = self.node.shared.locks.locks().valid_until();
-        until.map_or(Duration::ZERO, |until| until.since(boottime::now()))
+        until.map_or(Duration::ZERO, |until| until.since(now()))
     }
 
     /// How safe the hold is, now and as it changes.

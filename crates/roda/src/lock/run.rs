@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use roda_proto::stream::CallService;
 use roda_proto::token::{LockMessage, Quorum, Timings};
-use roda_proto::{GroupId, NodeId, Presence};
+use roda_proto::{GroupId, NodeId, Presence, Timestamp};
 use roda_store::RaftLog;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -31,6 +31,8 @@ use crate::view::View;
 const APPLIED_MAX: usize = 1024;
 /// Longest wait for the voters to replace a node that leaves.
 const RETIRE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Between two looks at the clock if the system gives no alarm.
+const ALARM_LOOK: Duration = Duration::from_millis(50);
 /// How long a stopping node still sends.
 const CLOSE_LINGER: Duration = Duration::from_millis(50);
 
@@ -215,8 +217,13 @@ async fn run(switchboard: Arc<Switchboard>, inputs: Inputs) {
 async fn ring(locks: Arc<Locks>, alarm: Alarm) {
     loop {
         let deadline = locks.on_alarm();
+        let at = deadline.map(|at| at.since(Timestamp::default()));
         tokio::select! {
-            () = alarm.wait(deadline) => {}
+            rung = alarm.wait(at) => if let Err(error) = rung {
+                // Leases end by this alarm: without it they are looked at often.
+                tracing::error!(%error, "no alarm");
+                tokio::time::sleep(ALARM_LOOK).await;
+            },
             () = locks.rearm.notified() => {}
         }
     }

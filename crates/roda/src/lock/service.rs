@@ -95,7 +95,7 @@ impl Locks {
             inner: Mutex::new(Inner {
                 agent: Agent::new(node, boot, timings),
                 registrar: Registrar::new(timings),
-                clients: Clients::default(),
+                clients: Clients::new(),
                 leader: LeaderGuess::default(),
                 role: Role::default(),
                 ages: Ages::default(),
@@ -123,7 +123,7 @@ impl Locks {
                 Ok(Asked::Inside(request, entered))
             }
             Acquired::Waiting(request) => {
-                let ticket = inner.clients.wait(request, kept, inner.quorum);
+                let ticket = inner.clients.wait(request, kept);
                 Ok(Asked::Waiting(request, ticket))
             }
         })
@@ -158,7 +158,7 @@ impl Locks {
         if inner.quorum.is_some() {
             return inner.quorum;
         }
-        let is_missing = inner.leader.is_missing(boottime::now(), &self.timings);
+        let is_missing = inner.leader.is_missing(now(), &self.timings);
         is_missing.then(|| self.quorum_seen(inner.leader.voters()))
     }
 
@@ -274,7 +274,7 @@ impl Locks {
         let mut inner = self.lock();
         if inner.role.is_leading {
             Ok(super::report::report(
-                boottime::now(),
+                now(),
                 &self.table(),
                 &mut inner.ages,
                 names,
@@ -290,7 +290,7 @@ impl Locks {
         if inner.role.is_leading {
             return Some(self.node);
         }
-        let now = boottime::now();
+        let now = now();
         inner.leader.recipient(now, &self.timings, || self.others())
     }
 
@@ -340,7 +340,7 @@ impl Locks {
     /// Every change goes through here: one input, then all that comes out of it.
     fn step<T>(&self, work: impl FnOnce(&mut Inner, Timestamp) -> T) -> T {
         let mut inner = self.lock();
-        let now = boottime::now();
+        let now = now();
         let done = work(&mut inner, now);
         self.drain(&mut inner, now);
         if let Some(deadline) = inner.deadline()
@@ -496,6 +496,11 @@ impl Locks {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The moment, as agent and registrar take it.
+pub(super) fn now() -> Timestamp {
+    Timestamp::default() + boottime::now()
 }
 
 /// Seconds since 1970, high enough up for a million fences each: should a group ever begin a new table,

@@ -48,6 +48,19 @@ struct Start {
     hints: Vec<SocketAddr>,
 }
 
+impl Start {
+    /// Of a node that needs nobody for it.
+    const fn alone(store: Store, net: Net, identity: TlsIdentity) -> Self {
+        Self {
+            store,
+            net,
+            identity,
+            admission: None,
+            hints: Vec::new(),
+        }
+    }
+}
+
 impl Node {
     /// Makes a group and starts its first node.
     ///
@@ -85,18 +98,7 @@ impl Node {
             .append(&[Record::Epoch(epoch)])
             .map_err(|error| Error::store(home, error))?;
         let nick = options.nick.clone().unwrap_or_else(host_name);
-        let node = Self::start(
-            home,
-            Start {
-                store,
-                net,
-                identity,
-                admission: None,
-                hints: Vec::new(),
-            },
-            &options,
-        )
-        .await?;
+        let node = Self::start(home, Start::alone(store, net, identity), &options).await?;
         node.command(Command::Found { salt, name, nick }).await?;
         Ok(node)
     }
@@ -194,18 +196,7 @@ impl Node {
         let identity = TlsIdentity::new(&snapshot.identity.seed)
             .map_err(|error| Error::Store(error.to_string()))?;
         let net = open_net(&snapshot.identity.group, &options)?;
-        let node = Self::start(
-            home,
-            Start {
-                store,
-                net,
-                identity,
-                admission: None,
-                hints: Vec::new(),
-            },
-            &options,
-        )
-        .await?;
+        let node = Self::start(home, Start::alone(store, net, identity), &options).await?;
         node.introduce(&options);
         Ok(node)
     }
