@@ -164,22 +164,23 @@ fn serve(
         reader.read_exact(&mut body).unwrap();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let is_hold = line.starts_with("POST /v1/holds ");
+        // Before the answer: whoever gets it asks for more, which must come second here.
+        let line = std::mem::take(&mut line);
+        if requests.send(Request { line, body }).is_err() {
+            return;
+        }
         if is_hold {
             let event = json!({
                 "event": "hold", "hold": hold, "session_ms": SESSION.as_millis(),
             });
-            write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{event}\n").unwrap();
             events.lock().unwrap().push(out.try_clone().unwrap());
-        } else {
-            drop(write!(
-                out,
-                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{{}}"
-            ));
-        }
-        let line = std::mem::take(&mut line);
-        if requests.send(Request { line, body }).is_err() || is_hold {
+            write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{event}\n").unwrap();
             return;
         }
+        drop(write!(
+            out,
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{{}}"
+        ));
     }
 }
 

@@ -48,6 +48,11 @@ fn file(node: &FakeNode, name: &str) -> (PathBuf, String) {
     (path, text)
 }
 
+/// A script that goes on until the test creates a file.
+fn until_there(path: &str) -> String {
+    format!("while [ ! -e {path} ]; do sleep 0.01; done; echo done")
+}
+
 /// Control groups that the hold has left.
 fn cgroups(node: &FakeNode) -> Vec<PathBuf> {
     let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else {
@@ -184,13 +189,15 @@ fn with_a_dead_node_the_command_is_warned_and_may_finish_in_time() {
 #[test]
 fn renewals_keep_the_command_running() {
     let node = FakeNode::new();
-    let child = node.lock(&[], "sleep 2; echo done");
+    let (path, text) = file(&node, "end");
+    let child = node.lock(&[], &until_there(&text));
     node.until_registered();
     node.grant(1000);
     for _ in 0..8 {
         std::thread::sleep(Duration::from_millis(250));
         node.state("safe", None, 1000);
     }
+    fs::write(path, "").unwrap();
     node.request("DELETE /v1/holds/");
     let ended = ended(child);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "done\n"));
@@ -256,7 +263,9 @@ fn a_killed_wrapper_takes_the_command_with_it() {
 fn a_wrapper_that_was_stopped_does_not_mistake_old_news_for_new() {
     let node = FakeNode::new();
     let (path, text) = file(&node, "pid");
-    let child = node.lock(&[], &format!("echo $$ > {text}; sleep 3; echo done"));
+    let (end, end_text) = file(&node, "end");
+    let script = format!("echo $$ > {text}; {}", until_there(&end_text));
+    let child = node.lock(&[], &script);
     node.until_registered();
     node.grant(1000);
     line_of(&path);
@@ -270,6 +279,7 @@ fn a_wrapper_that_was_stopped_does_not_mistake_old_news_for_new() {
         std::thread::sleep(Duration::from_millis(200));
         node.state("safe", None, 1000);
     }
+    fs::write(end, "").unwrap();
     let ended = ended(child);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "done\n"));
 }
