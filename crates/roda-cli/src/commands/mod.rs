@@ -118,22 +118,17 @@ fn run(app: &mut App, cli: Cli) -> Result<Exit> {
         // Without one, the start of the command will tell.
         app.pipe = std::io::pipe().ok();
     }
-    let runtime = runtime(&cli.command)?;
+    let runtime = runtime()?;
     let result = runtime.block_on(dispatch(app, cli.command));
     // A thread that still waits for a line of standard input must not keep the process.
     runtime.shutdown_background();
     result
 }
 
-/// Only a process that runs a node has work for several threads.
-fn runtime(command: &Command) -> Result<Runtime> {
-    let mut builder = match command {
-        Command::Daemon | Command::Up { .. } | Command::BenchWorker { .. } => {
-            Builder::new_multi_thread()
-        }
-        _ => Builder::new_current_thread(),
-    };
-    builder
+/// One thread runs all tasks, of a node too: passing work to another thread costs more than most of that
+/// work, and what takes long, writing above all, has threads of its own.
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new("runtime").with("reason", error.to_string()))

@@ -110,7 +110,8 @@ pub struct Agent {
     grants: BTreeMap<Fence, Grant>,
     /// Grants of a single exclusive lock that were entered and not left, by their lock.
     reusable: BTreeMap<LockName, Fence>,
-    /// Grants that somebody has asked for: no further client enters under them. Invariant: in `grants`.
+    /// Grants that somebody has asked for, or will: no further client enters under them. Invariant: in
+    /// `grants`.
     asked_for: BTreeSet<Fence>,
     /// How many grants are idle. Invariant: at most `IDLE_TOKENS_MAX`.
     idle: usize,

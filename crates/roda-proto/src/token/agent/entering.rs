@@ -161,6 +161,7 @@ impl Agent {
         match grant.stage {
             Stage::Chosen(_) => {
                 for (from, frontier) in self.tokens.take(view.fence) {
+                    self.asked_for.insert(view.fence);
                     self.on_left(from, view.fence, &frontier);
                 }
                 self.try_enter(view.fence);
@@ -178,6 +179,9 @@ impl Agent {
     pub(super) fn on_token(&mut self, token: &Token) {
         // Rule 1: not for an earlier session of this node.
         if self.session.id() == Some(token.session) {
+            if self.grants.contains_key(&token.to) {
+                self.asked_for.insert(token.to);
+            }
             self.on_left(token.from, token.to, &token.frontier);
             self.try_enter(token.to);
         }
@@ -355,6 +359,8 @@ impl Agent {
 impl Agent {
     /// Clients that enter again and again without asking would keep out those whose requests are on
     /// their way to the table. From here on they ask as well, and take their turn.
+    ///
+    /// A token that comes from another node says the same: who had it will want it again.
     pub(super) fn on_asked(&mut self, session: SessionId, fence: Fence) {
         if self.session.id() == Some(session)
             && let Some(grant) = self.grants.get(&fence)

@@ -6,10 +6,6 @@ use alloc::vec::Vec;
 use super::super::{COMMANDS_PER_PROPOSAL_MAX, LockCommand, RequestId, SessionId};
 use crate::id::NodeId;
 
-/// Most entries under way at once. Two, so that the next one is collected and written while the last
-/// one is confirmed; what waits meanwhile goes together into one, and so costs one write.
-pub(super) const PROPOSALS_IN_FLIGHT: usize = 2;
-
 /// Most commands that wait; more are dropped, and whoever sent them sends them again.
 pub(super) const QUEUE_MAX: usize = 16 * COMMANDS_PER_PROPOSAL_MAX;
 
@@ -49,7 +45,10 @@ pub(super) struct Proposals {
     queue: VecDeque<(Origin, LockCommand)>,
     /// How much of the queue is whose.
     of_node: BTreeMap<NodeId, usize>,
-    in_flight: BTreeMap<u64, Vec<Origin>>,
+    /// The entry that is being agreed on: its id, and who asked for its commands. One at a time: what
+    /// waits meanwhile goes together into the next one and so costs one write, and nobody who is nearer
+    /// to the leader gets more turns than others for that.
+    under_way: Option<(u64, Vec<Origin>)>,
 }
 
 impl Origin {
@@ -104,7 +103,7 @@ impl Proposals {
 
     /// The next entry, if one may go.
     pub(super) fn take(&mut self, id: u64) -> Option<Vec<LockCommand>> {
-        if self.queue.is_empty() || self.in_flight.len() >= PROPOSALS_IN_FLIGHT {
+        if self.queue.is_empty() || self.under_way.is_some() {
             return None;
         }
         let count = self.queue.len().min(COMMANDS_PER_PROPOSAL_MAX);
@@ -117,12 +116,13 @@ impl Proposals {
         if self.queue.is_empty() {
             self.of_node.clear();
         }
-        self.in_flight.insert(id, origins);
+        self.under_way = Some((id, origins));
         Some(commands)
     }
 
     /// An entry is not under way any more: who had asked, in order. Empty: it is not known.
     pub(super) fn finish(&mut self, id: u64) -> Vec<Origin> {
-        self.in_flight.remove(&id).unwrap_or_default()
+        let ended = self.under_way.take_if(|(under_way, _)| *under_way == id);
+        ended.map_or_else(Vec::new, |(_, origins)| origins)
     }
 }
