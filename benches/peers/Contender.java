@@ -26,8 +26,6 @@ public final class Contender {
         PrintStream answers = System.out;
         System.setOut(System.err);
         JChannel channel = new JChannel("udp.xml");
-        // A small message waits up to 30 ms for others otherwise.
-        channel.getProtocolStack().getTransport().setEnableBundling(false);
         channel.getProtocolStack()
                 .insertProtocol(new CENTRAL_LOCK(), ProtocolStack.ABOVE, FRAG2.class);
         channel.connect("bench");

@@ -179,7 +179,7 @@ class Redlock(Redis):
 
 
 class JGroups(Peer):
-    """No servers: the contenders are the members."""
+    """As the package sets it up. No servers: the contenders are the members."""
 
     packages = ["libjgroups-java", "default-jdk-headless"]
     programs = ["java", "javac"]

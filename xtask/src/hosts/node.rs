@@ -27,6 +27,8 @@ pub(crate) struct Node<'a> {
     pub(crate) host: Host,
     pub(crate) nick: String,
     pub(crate) home: PathBuf,
+    /// What `--lock-timing` it is created or joins with.
+    pub(crate) lock_timing: &'static str,
 }
 
 impl<'a> Node<'a> {
@@ -37,6 +39,7 @@ impl<'a> Node<'a> {
             host,
             nick: nick.to_owned(),
             home: bench.directory.join(nick),
+            lock_timing: "default",
         }
     }
 
@@ -66,8 +69,9 @@ impl<'a> Node<'a> {
 
     /// Makes a group and starts this node, its first.
     pub(crate) fn create(&self, group: &str) -> Result<()> {
-        self.run(&["create", group, "--nick", &self.nick], b"")?
-            .success()?;
+        let words = ["create", group, "--nick", &self.nick];
+        let timing = ["--lock-timing", self.lock_timing];
+        self.run(&[&words[..], &timing].concat(), b"")?.success()?;
         Ok(())
     }
 
@@ -80,7 +84,8 @@ impl<'a> Node<'a> {
     /// Tries to join by a token, which is given on standard input.
     pub(crate) fn try_join(&self, token: &str) -> Result<Finished> {
         let words = ["join", "-", "--timeout", "45s", "--nick", &self.nick];
-        let join = self.command(&words);
+        let timing = ["--lock-timing", self.lock_timing];
+        let join = self.command(&[&words[..], &timing].concat());
         command::run(join, token.as_bytes(), JOIN_TIMEOUT)
     }
 

@@ -39,6 +39,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: locks::no_update_is_lost,
     },
     Scenario {
+        name: "lock-wired",
+        about: "with the timing for wired networks, a lost machine's lock is free after 3 s",
+        run: locks::wired_is_twice_as_fast,
+    },
+    Scenario {
         name: "lock-minority",
         about: "without a majority of the voters nothing is granted, and everybody is told why",
         run: locks::without_a_majority_nothing_is_granted,
@@ -140,12 +145,25 @@ const NICKS: [&str; 6] = ["ana", "bia", "caio", "davi", "eva", "fabio"];
 struct Group<'a> {
     nodes: Vec<Node<'a>>,
     lan: Lan,
+    /// The lock timing of its members.
+    lock_timing: &'static str,
 }
 
 impl<'a> Group<'a> {
     /// Starts a group of `count` nodes on a network without faults; the first one founded it.
     fn start(bench: &'a Bench, count: usize) -> Result<Self> {
         Self::start_with(bench, count, Addresses::Both, &Filter::default())
+    }
+
+    /// The same, with another lock timing.
+    fn start_timed(bench: &'a Bench, count: usize, lock_timing: &'static str) -> Result<Self> {
+        Self::found(
+            bench,
+            count,
+            Addresses::Both,
+            &Filter::default(),
+            lock_timing,
+        )
     }
 
     /// Starts a group of `count` nodes whose hosts have these addresses and this firewall.
@@ -155,9 +173,20 @@ impl<'a> Group<'a> {
         addresses: Addresses,
         filter: &Filter,
     ) -> Result<Self> {
+        Self::found(bench, count, addresses, filter, "default")
+    }
+
+    fn found(
+        bench: &'a Bench,
+        count: usize,
+        addresses: Addresses,
+        filter: &Filter,
+        lock_timing: &'static str,
+    ) -> Result<Self> {
         let mut group = Self {
             nodes: Vec::new(),
             lan: Lan::new(0)?,
+            lock_timing,
         };
         for _ in 0..count {
             let node = group.newcomer(bench, addresses)?;
@@ -179,7 +208,9 @@ impl<'a> Group<'a> {
         let index = self.nodes.len();
         let host = Host::new(u8::try_from(index + 1)?)?;
         host.plug(&self.lan, addresses)?;
-        Ok(Node::new(bench, host, NICKS[index]))
+        let mut node = Node::new(bench, host, NICKS[index]);
+        node.lock_timing = self.lock_timing;
+        Ok(node)
     }
 
     fn all(&self) -> Vec<&Node<'a>> {

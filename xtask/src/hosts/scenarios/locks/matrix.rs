@@ -34,13 +34,27 @@ pub(crate) fn never_the_next_before_the_last_is_dead(bench: &Bench) -> Result<()
         }
         rows.push(row);
     }
-    let machine = Case::new(Target::Host, Signal::KILL);
-    for number in 1..MACHINES_LOST {
-        let row = play(bench, &group, &machine, &format!("lost-{number}"))?;
-        lost.add(row.next_ns);
-    }
-    bench.note(&lost.describe("holder's machine lost, until the next is inside"));
+    lose_machines(bench, &group, MACHINES_LOST - 1, &mut lost)?;
     bench.note(&format!("\n{}", table::markdown(&rows)));
     lost.ensure_median("the next after a lost machine", latency::MACHINE_MAX)?;
     killed.ensure_median("the next after a killed process", latency::PROCESS_MAX)
+}
+
+/// The same for the machine alone, with `--lock-timing wired`.
+pub(crate) fn wired_is_twice_as_fast(bench: &Bench) -> Result<()> {
+    let group = Group::start_timed(bench, 3, "wired")?;
+    settle(&group, 3)?;
+    let mut lost = Waits::default();
+    lose_machines(bench, &group, MACHINES_LOST, &mut lost)?;
+    lost.ensure_median("the next after a lost machine", latency::WIRED_MACHINE_MAX)
+}
+
+fn lose_machines(bench: &Bench, group: &Group<'_>, count: usize, lost: &mut Waits) -> Result<()> {
+    let machine = Case::new(Target::Host, Signal::KILL);
+    for number in 0..count {
+        let row = play(bench, group, &machine, &format!("lost-{number}"))?;
+        lost.add(row.next_ns);
+    }
+    bench.note(&lost.describe("holder's machine lost, until the next is inside"));
+    Ok(())
 }

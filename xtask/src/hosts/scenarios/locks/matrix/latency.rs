@@ -16,6 +16,8 @@ use crate::hosts::scenarios::locks::report::wait_waiting;
 pub(super) const PROCESS_MAX: Duration = Duration::from_millis(50);
 /// See [`PROCESS_MAX`].
 pub(super) const MACHINE_MAX: Duration = Duration::from_millis(6_100);
+/// The same with the timing for wired networks.
+pub(super) const WIRED_MACHINE_MAX: Duration = Duration::from_millis(3_100);
 /// How often a process is killed.
 const KILLS: usize = 32;
 const SOON: Duration = Duration::from_secs(20);
