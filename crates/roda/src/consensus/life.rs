@@ -1,10 +1,11 @@
 //! One log's part in the Raft: from its raft id to the next, or to the end of the process.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openraft::{Config, Raft, SnapshotPolicy};
+use openraft::{Config, Raft, RaftMetrics, SnapshotPolicy};
 use roda_proto::token::{Quorum, Table, Timings};
 use roda_proto::{GroupId, NodeId};
 use tokio::sync::{mpsc, watch};
@@ -15,7 +16,7 @@ use super::log_store::LogStore;
 use super::machine::Machine;
 use super::network::Network;
 use super::peers::Peers;
-use super::types::{Ballot, StoredMembers, Types};
+use super::types::{Ballot, RaftPeer, StoredMembers, Types};
 use super::wire::CHUNK_LEN;
 use super::writer::{Found, Writer};
 use super::{AppliedEntry, Caller, Candidate, ConsensusError};
@@ -39,6 +40,8 @@ pub(super) struct Setting<C> {
     pub(super) applied: mpsc::Sender<AppliedEntry>,
     pub(super) candidates: watch::Receiver<Vec<Candidate>>,
     pub(super) writer: Writer,
+    /// Where the log is.
+    pub(super) path: PathBuf,
     /// Where a life tells that its log was put back, by its raft id.
     pub(super) reverted: watch::Sender<u64>,
 }
@@ -145,6 +148,14 @@ impl Life {
             reachable: count(&mut members.voter_ids().filter(answers)),
             voters: count(&mut members.voter_ids()),
         }
+    }
+
+    /// Returns when the Raft cannot go on, as after an error of the disk.
+    pub(super) async fn failed(&self) {
+        let mut metrics = self.raft.metrics();
+        let is_over = |metrics: &RaftMetrics<u64, RaftPeer>| metrics.running_state.is_err();
+        // An error means that it has ended altogether.
+        let _ended = metrics.wait_for(is_over).await;
     }
 
     /// A leader sent something.

@@ -1,6 +1,7 @@
 //! One node's part in the Raft of its group.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use openraft::ServerState;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, ForwardToLeader, RaftError};
@@ -46,9 +47,8 @@ struct Shared {
     timings: Timings,
     role: watch::Receiver<Role>,
     table: Arc<Mutex<Table>>,
-    /// `None` while the log is replaced, and at the end.
+    /// `None` while the log is replaced or cannot be written, and at the end.
     life: RwLock<Option<Arc<Life>>>,
-    writer: Writer,
     stop: watch::Sender<bool>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -66,6 +66,7 @@ impl RaftNode {
         candidates: watch::Receiver<Vec<Candidate>>,
         applied: mpsc::Sender<AppliedEntry>,
     ) -> Result<Self, ConsensusError> {
+        let path = log.path().to_owned();
         let (writer, found) = Writer::start(log)?;
         let (reverted, on_reverted) = watch::channel(0);
         let setting = Setting {
@@ -77,7 +78,8 @@ impl RaftNode {
             table: Arc::default(),
             applied,
             candidates,
-            writer: writer.clone(),
+            writer,
+            path,
             reverted,
         };
         let (life, network) = Life::start(&setting, found).await?;
@@ -91,7 +93,6 @@ impl RaftNode {
             role: role_seen,
             table: Arc::clone(&setting.table),
             life: RwLock::new(Some(Arc::clone(&life))),
-            writer,
             stop,
             keeper: Mutex::default(),
         });
@@ -132,7 +133,6 @@ impl RaftNode {
             // A panic of the task was reported where it happened.
             let _joined = keeper.await;
         }
-        self.shared.writer.close().await;
     }
 
     fn life(&self) -> Result<Arc<Life>, ConsensusError> {
@@ -248,16 +248,27 @@ impl Life {
     }
 }
 
-/// Owns the tasks of a life, and begins a new one when the log turns out to have been put back.
+/// Owns the tasks of a life, and begins a new one when the log turns out to have been put back, or could
+/// not be written.
 struct Keeper<C> {
     setting: Setting<C>,
     role: watch::Sender<Role>,
     shared: Arc<Shared>,
 }
 
+/// Why a life ended.
+enum End {
+    /// The node stops.
+    Stopped,
+    /// Others know a later state of the log.
+    Reverted,
+    /// The disk failed, or is full.
+    Failed,
+}
+
 impl<C: Caller> Keeper<C> {
     async fn run(
-        self,
+        mut self,
         mut life: Arc<Life>,
         mut network: Network<C>,
         mut on_reverted: watch::Receiver<u64>,
@@ -265,9 +276,12 @@ impl<C: Caller> Keeper<C> {
     ) {
         loop {
             let mut tasks = self.spawn(&life, network);
-            let is_over = tokio::select! {
-                _stopping = on_stop.wait_for(|stop| *stop) => true,
-                told = on_reverted.wait_for(|raft_id| *raft_id == life.raft_id) => told.is_err(),
+            let end = tokio::select! {
+                _stopping = on_stop.wait_for(|stop| *stop) => End::Stopped,
+                told = on_reverted.wait_for(|raft_id| *raft_id == life.raft_id) => {
+                    if told.is_err() { End::Stopped } else { End::Reverted }
+                }
+                () = life.failed() => End::Failed,
             };
             self.put(None);
             tasks.shutdown().await;
@@ -275,18 +289,19 @@ impl<C: Caller> Keeper<C> {
                 tracing::error!(%error, "the raft did not stop well");
             }
             self.role.send_replace(Role::default());
-            if is_over {
-                return;
-            }
-            match self.begin_anew().await {
-                Ok(anew) => (life, network) = anew,
-                Err(error) => {
-                    tracing::error!(%error, "the log of locks could not be begun anew");
-                    return;
-                }
-            }
+            let next = match end {
+                End::Stopped => None,
+                End::Reverted => self.begin_anew().await,
+                End::Failed => tokio::select! {
+                    _stopping = on_stop.wait_for(|stop| *stop) => None,
+                    reopened = self.reopen() => Some(reopened),
+                },
+            };
+            let Some(next) = next else { break };
+            (life, network) = next;
             self.put(Some(Arc::clone(&life)));
         }
+        self.setting.writer.close().await;
     }
 
     fn spawn(&self, life: &Arc<Life>, network: Network<C>) -> JoinSet<()> {
@@ -305,12 +320,52 @@ impl<C: Caller> Keeper<C> {
         tasks
     }
 
-    /// Empties the log, which then is another voter's: one that has promised nothing yet.
-    async fn begin_anew(&self) -> Result<(Arc<Life>, Network<C>), ConsensusError> {
-        let fresh = fresh_raft_id()?;
-        self.setting.writer.renew(fresh).await?;
-        let known = self.setting.writer.look().await?;
-        Life::start(&self.setting, known).await
+    /// Empties the log, which then is another voter's: one that has promised nothing yet. `None`: it
+    /// could not be done.
+    async fn begin_anew(&self) -> Option<(Arc<Life>, Network<C>)> {
+        let begin = async {
+            let fresh = fresh_raft_id()?;
+            self.setting.writer.renew(fresh).await?;
+            let known = self.setting.writer.look().await?;
+            Life::start(&self.setting, known).await
+        };
+        let begun = begin.await;
+        begun
+            .inspect_err(
+                |error| tracing::error!(%error, "the log of locks could not be begun anew"),
+            )
+            .ok()
+    }
+
+    /// Goes on with what is on disk, as after a crash, as soon as it can be written again.
+    async fn reopen(&mut self) -> (Arc<Life>, Network<C>) {
+        loop {
+            self.setting.writer.close().await;
+            tokio::time::sleep(REOPEN_PAUSE).await;
+            match self.try_reopen().await {
+                Ok(life) => {
+                    tracing::info!("the log of locks can be written again");
+                    return life;
+                }
+                Err(error) => tracing::warn!(%error, "the log of locks cannot be opened again"),
+            }
+        }
+    }
+
+    async fn try_reopen(&mut self) -> Result<(Arc<Life>, Network<C>), ConsensusError> {
+        let (path, cluster, fresh) = (
+            self.setting.path.clone(),
+            self.setting.cluster,
+            fresh_raft_id()?,
+        );
+        let opening = tokio::task::spawn_blocking(move || RaftLog::open(&path, cluster, fresh));
+        let log = opening
+            .await
+            .map_err(|_panicked| ConsensusError::Stopped)?
+            .map_err(|error| ConsensusError::Store(error.to_string()))?;
+        let (writer, found) = Writer::start(log)?;
+        self.setting.writer = writer;
+        Life::start(&self.setting, found).await
     }
 
     fn put(&self, life: Option<Arc<Life>>) {
@@ -318,6 +373,9 @@ impl<C: Caller> Keeper<C> {
         *held.unwrap_or_else(PoisonError::into_inner) = life;
     }
 }
+
+/// Before the log is opened again after an error.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// A raft id that nobody has.
 pub(crate) fn fresh_raft_id() -> Result<u64, ConsensusError> {

@@ -72,7 +72,7 @@ impl Switchboard {
             Ok(()) => match self.locks.report(&names) {
                 Ok(locks) => {
                     let voters = self.locks.role().voters;
-                    let quorum = self.locks.quorum_seen(&voters);
+                    let quorum = self.locks.quorum_seen(&voters, true);
                     ReportReply::Report {
                         voters,
                         quorum,

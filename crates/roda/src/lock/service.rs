@@ -159,13 +159,18 @@ impl Locks {
             return inner.quorum;
         }
         let is_missing = inner.leader.is_missing(now(), &self.timings);
-        is_missing.then(|| self.quorum_seen(inner.leader.voters()))
+        // A voter whose own log cannot be written takes no part, and knows no voters.
+        let is_working = !inner.role.voters.is_empty();
+        is_missing.then(|| self.quorum_seen(inner.leader.voters(), is_working))
     }
 
     /// By presence alone, for a node that is no voter or finds no leader.
-    pub(super) fn quorum_seen(&self, voters: &[NodeId]) -> Quorum {
+    pub(super) fn quorum_seen(&self, voters: &[NodeId], is_working: bool) -> Quorum {
         let view = self.view.borrow();
         let is_here = |node: &&NodeId| {
+            if **node == self.node {
+                return is_working;
+            }
             let found = view.members.iter().find(|member| member.node == **node);
             found.is_some_and(|member| matches!(member.presence, Presence::Here | Presence::Online))
         };
@@ -393,7 +398,8 @@ impl Locks {
         }
         let to = inner.leader.recipient(now, &self.timings, || self.others());
         if inner.leader.is_missing(now, &self.timings) {
-            let seen = self.quorum_seen(inner.leader.voters());
+            let is_working = !inner.role.voters.is_empty();
+            let seen = self.quorum_seen(inner.leader.voters(), is_working);
             inner.clients.set_quorum(Some(seen));
         }
         if let Some(to) = to

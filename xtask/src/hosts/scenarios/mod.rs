@@ -44,6 +44,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: locks::wired_is_twice_as_fast,
     },
     Scenario {
+        name: "lock-full-disk",
+        about: "the leader's disk is full: locks go on elsewhere, and there too once it has room",
+        run: locks::a_full_disk_is_survived,
+    },
+    Scenario {
         name: "lock-minority",
         about: "without a majority of the voters nothing is granted, and everybody is told why",
         run: locks::without_a_majority_nothing_is_granted,
@@ -163,7 +168,18 @@ impl<'a> Group<'a> {
             Addresses::Both,
             &Filter::default(),
             lock_timing,
+            |_| Ok(()),
         )
+    }
+
+    /// The same as [`Self::start`], with something done to each node before it runs.
+    fn start_prepared(
+        bench: &'a Bench,
+        count: usize,
+        prepare: impl FnMut(&Node<'a>) -> Result<()>,
+    ) -> Result<Self> {
+        let filter = Filter::default();
+        Self::found(bench, count, Addresses::Both, &filter, "default", prepare)
     }
 
     /// Starts a group of `count` nodes whose hosts have these addresses and this firewall.
@@ -173,7 +189,7 @@ impl<'a> Group<'a> {
         addresses: Addresses,
         filter: &Filter,
     ) -> Result<Self> {
-        Self::found(bench, count, addresses, filter, "default")
+        Self::found(bench, count, addresses, filter, "default", |_| Ok(()))
     }
 
     fn found(
@@ -182,6 +198,7 @@ impl<'a> Group<'a> {
         addresses: Addresses,
         filter: &Filter,
         lock_timing: &'static str,
+        mut prepare: impl FnMut(&Node<'a>) -> Result<()>,
     ) -> Result<Self> {
         let mut group = Self {
             nodes: Vec::new(),
@@ -191,6 +208,7 @@ impl<'a> Group<'a> {
         for _ in 0..count {
             let node = group.newcomer(bench, addresses)?;
             node.host.filter(filter)?;
+            prepare(&node)?;
             group.nodes.push(node);
         }
         let (first, others) = group.nodes.split_first().expect("a group has members");

@@ -5,6 +5,7 @@ mod attempt;
 mod basics;
 mod chaos;
 mod fresh;
+mod full_disk;
 mod journal;
 mod matrix;
 mod minority;
@@ -15,6 +16,7 @@ mod torture;
 
 pub(crate) use basics::a_lock_is_taken_in_turn;
 pub(crate) use fresh::the_next_holder_is_up_to_date;
+pub(crate) use full_disk::a_full_disk_is_survived;
 pub(crate) use matrix::{never_the_next_before_the_last_is_dead, wired_is_twice_as_fast};
 pub(crate) use minority::without_a_majority_nothing_is_granted;
 pub(crate) use torture::no_update_is_lost;
