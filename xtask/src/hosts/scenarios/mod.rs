@@ -49,6 +49,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: locks::a_full_disk_is_survived,
     },
     Scenario {
+        name: "lock-loss-20",
+        about: "20 % loss each way: 18 contenders on 3 hosts get their turns, one at a time",
+        run: locks::a_lossy_network_is_slower_and_not_wrong,
+    },
+    Scenario {
         name: "lock-minority",
         about: "without a majority of the voters nothing is granted, and everybody is told why",
         run: locks::without_a_majority_nothing_is_granted,
