@@ -66,11 +66,7 @@ impl Measurement {
         if runs.is_empty() {
             return None;
         }
-        let middle = |value: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = runs.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
+        let middle = |value| middle(runs, value);
         Some(Self {
             messages_per_s: middle(|run| run.messages_per_s),
             goodput_bytes_per_s: middle(|run| run.goodput_bytes_per_s),
@@ -83,6 +79,13 @@ impl Measurement {
             nacks: middle(|run| run.nacks),
         })
     }
+}
+
+/// The middle one of a number over all runs, of which there must be one.
+pub(crate) fn middle<T>(runs: &[T], value: fn(&T) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(value).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 #[cfg(test)]

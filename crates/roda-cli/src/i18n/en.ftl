@@ -272,6 +272,7 @@ demo-commands =
     both    $ roda chat
     one     $ roda say log "disk replaced"
     other   $ roda history log --follow
+    both    $ roda lock printer -- sh -c 'echo my turn; sleep 3'
     either  $ roda status
 
 # Benchmark

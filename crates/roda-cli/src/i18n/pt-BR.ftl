@@ -272,6 +272,7 @@ demo-commands =
     as duas   $ roda chat
     uma       $ roda say registro "disco trocado"
     outra     $ roda history registro --follow
+    as duas   $ roda lock impressora -- sh -c 'echo minha vez; sleep 3'
     qualquer  $ roda status
 
 # Medição

@@ -158,10 +158,18 @@ impl Locks {
         if inner.quorum.is_some() {
             return inner.quorum;
         }
-        let is_missing = inner.leader.is_missing(now(), &self.timings);
+        self.voters_missing(&inner, now())
+    }
+
+    /// No leader answers, and too few voters seem to be there. If enough are, they will soon choose one.
+    fn voters_missing(&self, inner: &Inner, now: Timestamp) -> Option<Quorum> {
+        if !inner.leader.is_missing(now, &self.timings) {
+            return None;
+        }
         // A voter whose own log cannot be written takes no part, and knows no voters.
         let is_working = !inner.role.voters.is_empty();
-        is_missing.then(|| self.quorum_seen(inner.leader.voters(), is_working))
+        let seen = self.quorum_seen(inner.leader.voters(), is_working);
+        (seen.reachable < seen.needed()).then_some(seen)
     }
 
     /// By presence alone, for a node that is no voter or finds no leader.
@@ -397,9 +405,7 @@ impl Locks {
             return;
         }
         let to = inner.leader.recipient(now, &self.timings, || self.others());
-        if inner.leader.is_missing(now, &self.timings) {
-            let is_working = !inner.role.voters.is_empty();
-            let seen = self.quorum_seen(inner.leader.voters(), is_working);
+        if let Some(seen) = self.voters_missing(inner, now) {
             inner.clients.set_quorum(Some(seen));
         }
         if let Some(to) = to

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::figures::Figures;
+use crate::bench::report::middle;
 
 /// One run with one number of contenders, or the median of several, number by number.
 ///
@@ -89,13 +90,8 @@ impl LockMeasurement {
         if runs.is_empty() {
             return None;
         }
-        let sorted = |value: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = runs.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            values
-        };
-        let middle = |value| sorted(value)[runs.len() / 2];
-        let most = |value| sorted(value)[runs.len() - 1];
+        let middle = |value| middle(runs, value);
+        let most = |value: fn(&Self) -> f64| runs.iter().map(value).fold(0.0, f64::max);
         Some(Self {
             voters: middle(|run| run.voters),
             sections_per_s: middle(|run| run.sections_per_s),
