@@ -13,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod group;
 pub mod id;
+pub mod job;
 pub mod log;
 pub mod multicast;
 pub mod record;

@@ -58,8 +58,9 @@ impl fmt::Debug for Timestamp {
 }
 
 /// Wall-clock time in milliseconds since 1970. May jump; feeds the hybrid logical clock only.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
-pub struct WallTime(pub u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Encode, Decode)]
+#[cbor(transparent)]
+pub struct WallTime(#[n(0)] pub u64);
 
 /// One moment as the driver saw it. `mono` orders timers; `wall` feeds the hybrid logical clock only.
 #[derive(Clone, Copy, Debug, Default)]

@@ -128,6 +128,13 @@ pub enum Command {
         /// Their bodies; with the hold, each is at most [`crate::log::BODY_LEN_MAX`].
         bodies: Vec<Vec<u8>>,
     },
+    /// Append entries about jobs to a queue; done when all are durable here.
+    AppendJobs {
+        /// The queue.
+        topic: Topic,
+        /// Encoded [`crate::job::JobEntry`]s, each at most [`crate::log::BODY_LEN_MAX`].
+        bodies: Vec<Vec<u8>>,
+    },
     /// Publish an invite.
     Invite {
         /// Public half of its key.

@@ -39,6 +39,9 @@ impl Engine {
                 let bodies = bodies.iter().map(|body| hold.entry_body(body));
                 self.append(id, EntryKind::Fenced, topic, bodies.collect())
             }
+            Command::AppendJobs { topic, bodies } => {
+                self.append(id, EntryKind::Job, topic, bodies.into())
+            }
             Command::Found { salt, name, nick } => {
                 self.is_founding = true;
                 let profile = self.profile(nick);

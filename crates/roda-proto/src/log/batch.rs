@@ -50,6 +50,8 @@ pub enum EntryKind {
     Control,
     /// A message written under a lock: see [`crate::log::fenced`].
     Fenced,
+    /// What is said about jobs of a queue, which is the topic: see [`crate::job`].
+    Job,
     /// Written by a newer version.
     Unknown(u8),
 }
@@ -62,6 +64,7 @@ impl EntryKind {
             Self::Message => 0,
             Self::Control => 1,
             Self::Fenced => 2,
+            Self::Job => 3,
             Self::Unknown(kind) => kind,
         }
     }
@@ -71,6 +74,7 @@ impl EntryKind {
             0 => Self::Message,
             1 => Self::Control,
             2 => Self::Fenced,
+            3 => Self::Job,
             other => Self::Unknown(other),
         }
     }
@@ -131,6 +135,7 @@ pub struct Batch {
     entries_at: u32,
     has_control: bool,
     has_fenced: bool,
+    has_jobs: bool,
 }
 
 impl fmt::Debug for Batch {
@@ -207,6 +212,7 @@ impl Batch {
             entries_at,
             has_control: false,
             has_fenced: false,
+            has_jobs: false,
         };
         batch.check_entries(count)?;
         Ok(batch)
@@ -226,14 +232,17 @@ impl Batch {
             let topic_fits = match kind {
                 EntryKind::Message => known_topic,
                 EntryKind::Control => topic == NO_TOPIC,
-                // Versions that do not know fenced entries take either; all have to take the same batches.
-                EntryKind::Fenced | EntryKind::Unknown(_) => known_topic || topic == NO_TOPIC,
+                // Versions that do not know these take either; all have to take the same batches.
+                EntryKind::Fenced | EntryKind::Job | EntryKind::Unknown(_) => {
+                    known_topic || topic == NO_TOPIC
+                }
             };
             if (index == 0) != (delta == 0) || body.len() > BODY_LEN_MAX || !topic_fits {
                 return Err(Rejected::Malformed);
             }
             self.has_control |= kind == EntryKind::Control;
             self.has_fenced |= kind == EntryKind::Fenced;
+            self.has_jobs |= kind == EntryKind::Job;
         }
         self.hlc_last = hlc;
         if reader.is_empty() {
@@ -281,6 +290,12 @@ impl Batch {
     #[must_use]
     pub const fn has_fenced(&self) -> bool {
         self.has_fenced
+    }
+
+    /// Whether any entry is about jobs.
+    #[must_use]
+    pub const fn has_jobs(&self) -> bool {
+        self.has_jobs
     }
 
     /// Whether all entries are control entries.

@@ -116,7 +116,7 @@ impl<'a> Entry<'a> {
                     }),
                 })
             }
-            EntryKind::Control | EntryKind::Unknown(_) => None,
+            EntryKind::Control | EntryKind::Job | EntryKind::Unknown(_) => None,
         }
     }
 }

@@ -136,7 +136,9 @@ impl Outbox {
         self.bytes += draft.bodies.iter().map(Vec::len).sum::<usize>();
         let queue = match draft.kind {
             EntryKind::Control => &mut self.control,
-            EntryKind::Message | EntryKind::Fenced | EntryKind::Unknown(_) => &mut self.messages,
+            EntryKind::Message | EntryKind::Fenced | EntryKind::Job | EntryKind::Unknown(_) => {
+                &mut self.messages
+            }
         };
         queue.push_back(Waiting {
             draft,

@@ -1,0 +1,602 @@
+//! The state of a job, and the one function that changes it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use minicbor::{Decode, Encode};
+use thiserror::Error;
+
+use super::{AttemptId, Fact, FactKind, JobId, OnCrash, Outcome, Place, PushOptions, WorkerId};
+use crate::id::{Hash, Seq};
+use crate::time::{Hlc, WallTime};
+
+/// What a job is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It is to be run.
+    Waiting {
+        /// Not before this moment; 0: at once.
+        not_before: WallTime,
+    },
+    /// A worker runs it.
+    Running(Running),
+    /// It ended well, for good.
+    Done,
+    /// It failed too often.
+    Dead {
+        /// Exit code of the last try, if that told one.
+        code: Option<i32>,
+    },
+    /// Nobody wants it any more.
+    Cancelled,
+    /// Its worker died while it ran; an operator has to decide.
+    Held,
+    /// Another push with the same idempotency key is run instead. Only who knows all pushes of the queue
+    /// can tell: [`Job::state`] never does.
+    Duplicate(JobId),
+}
+
+/// A running attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Whose.
+    pub worker: WorkerId,
+    /// The entry that claimed it; its author is the worker's node.
+    pub claim: Place,
+    /// Somebody cancelled the job: the worker is to stop it.
+    pub cancel_wanted: bool,
+}
+
+/// The states without their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StateKind {
+    /// [`JobState::Waiting`].
+    Waiting,
+    /// [`JobState::Running`].
+    Running,
+    /// [`JobState::Done`].
+    Done,
+    /// [`JobState::Dead`].
+    Dead,
+    /// [`JobState::Cancelled`].
+    Cancelled,
+    /// [`JobState::Held`].
+    Held,
+    /// [`JobState::Duplicate`].
+    Duplicate,
+}
+
+impl StateKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Done,
+        Self::Dead,
+        Self::Cancelled,
+        Self::Held,
+        Self::Duplicate,
+    ];
+
+    /// Whether the job may still be run without anybody's doing; a later one with the same order key
+    /// waits for it. A held one keeps its place.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Running | Self::Held)
+    }
+}
+
+impl JobState {
+    /// Which of the states it is.
+    #[must_use]
+    pub const fn kind(&self) -> StateKind {
+        match self {
+            Self::Waiting { .. } => StateKind::Waiting,
+            Self::Running(_) => StateKind::Running,
+            Self::Done => StateKind::Done,
+            Self::Dead { .. } => StateKind::Dead,
+            Self::Cancelled => StateKind::Cancelled,
+            Self::Held => StateKind::Held,
+            Self::Duplicate(_) => StateKind::Duplicate,
+        }
+    }
+}
+
+/// A checkpoint without its state: where it is, and how far the job was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct SavedAt {
+    /// The entry that holds it.
+    #[n(0)]
+    pub place: Place,
+    /// Hash of its state.
+    #[n(1)]
+    pub hash: Hash,
+    /// How much was done.
+    #[n(2)]
+    pub done: Option<u64>,
+    /// How much there is to do.
+    #[n(3)]
+    pub total: Option<u64>,
+}
+
+/// How many checkpoints of a job are known by their place, the newest first.
+const CHECKPOINTS_KEPT: usize = 2;
+
+/// What is known of a job: its facts, folded.
+///
+/// It is a function of the set of facts: [`fold`](super::fold) makes it of all, [`Self::step`] adds one
+/// that continues what is known already.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Job {
+    #[n(0)]
+    tries_max: u16,
+    #[n(1)]
+    on_crash: OnCrash,
+    #[n(2)]
+    phase: Phase,
+    #[n(3)]
+    generation: u32,
+    /// The least clock of a push or claim that shows the present generation.
+    #[n(4)]
+    shown: Hlc,
+    /// What operators said about generations, from the one before the present one on.
+    #[n(5)]
+    marks: BTreeMap<u32, Mark>,
+    #[n(6)]
+    purged: Hlc,
+    #[n(7)]
+    tries: u32,
+    #[n(8)]
+    attempt: Option<AttemptId>,
+    #[n(9)]
+    first_attempt: Option<AttemptId>,
+    #[n(10)]
+    ended: Option<Place>,
+    /// At most [`CHECKPOINTS_KEPT`], the newest first; neighbours differ in their hash.
+    #[n(11)]
+    checkpoints: Vec<SavedAt>,
+    #[n(12)]
+    code: Option<i32>,
+    #[n(13)]
+    millis: u64,
+    /// Facts that do not count now, and might with others: only a fold of all facts is right.
+    #[n(14)]
+    is_loose: bool,
+}
+
+/// What the attempts say, without the operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+enum Phase {
+    #[n(0)]
+    Waiting {
+        #[n(0)]
+        not_before: WallTime,
+    },
+    #[n(1)]
+    Running {
+        #[n(0)]
+        attempt: AttemptId,
+        #[n(1)]
+        worker: WorkerId,
+        #[n(2)]
+        claim: Place,
+        /// The claimer's last entry about it.
+        #[n(3)]
+        seen: Seq,
+        /// It saved a new checkpoint.
+        #[n(4)]
+        has_progress: bool,
+    },
+    #[n(2)]
+    Done,
+    #[n(3)]
+    Dead {
+        #[n(0)]
+        code: Option<i32>,
+    },
+    #[n(4)]
+    Cancelled,
+    #[n(5)]
+    Held,
+}
+
+/// What operators said about a generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+struct Mark {
+    #[n(0)]
+    is_cancelled: bool,
+    /// The least clock of a retry.
+    #[n(1)]
+    retried: Option<Hlc>,
+}
+
+/// Why a fact does not simply continue what is known: it came out of order, or it is void. Only
+/// [`fold`](super::fold) tells which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unfit {
+    /// Other facts that do not count may count with this one.
+    #[error("there are facts that may count now")]
+    Loose,
+    /// A claim of a job that runs.
+    #[error("the job is running")]
+    IsRunning,
+    /// A claim of a job that is done.
+    #[error("the job is done")]
+    IsDone,
+    /// A claim that does not continue after the last attempt.
+    #[error("it does not continue the last attempt")]
+    NotNext,
+    /// About an attempt that does not run.
+    #[error("this attempt does not run")]
+    NotRunning,
+    /// Said before, or not counting, what is known already.
+    #[error("it does not follow what is known")]
+    OutOfOrder,
+}
+
+impl Job {
+    /// A job of which nothing but the push is known.
+    #[must_use]
+    pub const fn new(pushed: Hlc, options: &PushOptions) -> Self {
+        Self {
+            tries_max: options.tries_max,
+            on_crash: options.on_crash,
+            phase: Phase::Waiting {
+                not_before: options.not_before,
+            },
+            generation: 0,
+            shown: pushed,
+            marks: BTreeMap::new(),
+            purged: Hlc::ZERO,
+            tries: 0,
+            attempt: None,
+            first_attempt: None,
+            ended: None,
+            checkpoints: Vec::new(),
+            code: None,
+            millis: 0,
+            is_loose: false,
+        }
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> JobState {
+        let is_cancelled = self.mark(self.generation).is_cancelled;
+        match self.phase {
+            Phase::Running {
+                attempt,
+                worker,
+                claim,
+                ..
+            } => JobState::Running(Running {
+                attempt,
+                worker,
+                claim,
+                cancel_wanted: is_cancelled,
+            }),
+            Phase::Done => JobState::Done,
+            Phase::Cancelled => JobState::Cancelled,
+            _ if is_cancelled => JobState::Cancelled,
+            Phase::Waiting { .. } if self.purged > self.began() => JobState::Cancelled,
+            Phase::Waiting { not_before } => JobState::Waiting { not_before },
+            Phase::Dead { code } => JobState::Dead { code },
+            Phase::Held => JobState::Held,
+        }
+    }
+
+    /// How often operators had it tried anew.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// When the present generation began. Purges after it cancel the job if it waits.
+    #[must_use]
+    pub fn began(&self) -> Hlc {
+        let before = self.generation.checked_sub(1);
+        let retried = before.and_then(|before| self.mark(before).retried);
+        retried.map_or(self.shown, |retried| retried.min(self.shown))
+    }
+
+    /// Tries that failed since the last progress in this generation.
+    #[must_use]
+    pub const fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// The last attempt that counts; the next one has the number after its.
+    #[must_use]
+    pub const fn attempt(&self) -> Option<AttemptId> {
+        self.attempt
+    }
+
+    /// The smallest attempt on record, void ones among them.
+    #[must_use]
+    pub const fn first_attempt(&self) -> Option<AttemptId> {
+        self.first_attempt
+    }
+
+    /// The entry that ended the last attempt: what the next claim names.
+    #[must_use]
+    pub const fn ended(&self) -> Option<Place> {
+        self.ended
+    }
+
+    /// The last checkpoints that differ, two at most, the newest first.
+    #[must_use]
+    pub fn checkpoints(&self) -> &[SavedAt] {
+        &self.checkpoints
+    }
+
+    /// Exit code of the last attempt that ended, if it told one.
+    #[must_use]
+    pub const fn code(&self) -> Option<i32> {
+        self.code
+    }
+
+    /// How long the last attempt that ended well or not took, in milliseconds.
+    #[must_use]
+    pub const fn millis(&self) -> u64 {
+        self.millis
+    }
+
+    /// Adds a fact that was not known before. The one transition function: a fold of all facts is made
+    /// of nothing else.
+    ///
+    /// # Errors
+    /// [`Unfit`] if it takes a [`fold`](super::fold) of all facts; nothing has changed then.
+    pub fn step(&mut self, fact: &Fact) -> Result<(), Unfit> {
+        if self.is_loose && fact.kind.is_of_attempt() {
+            return Err(Unfit::Loose);
+        }
+        match fact.kind {
+            FactKind::Claim {
+                worker,
+                attempt,
+                after,
+                generation,
+            } => self.claim(fact, worker, attempt, (after, generation))?,
+            FactKind::Save {
+                attempt,
+                hash,
+                done,
+                total,
+            } => {
+                self.hear(fact, attempt, None)?;
+                self.save(SavedAt {
+                    place: fact.place,
+                    hash,
+                    done,
+                    total,
+                });
+            }
+            FactKind::End {
+                worker,
+                attempt,
+                outcome,
+                millis,
+            } => {
+                self.hear(fact, attempt, Some(worker))?;
+                self.ended = Some(fact.place);
+                self.millis = millis;
+                self.end(outcome);
+            }
+            FactKind::Lose {
+                worker,
+                attempt,
+                last,
+                fence: _,
+            } => self.lose(fact.place, worker, attempt, last)?,
+            FactKind::Cancel { generation } => {
+                self.marks.entry(generation).or_default().is_cancelled = true;
+            }
+            FactKind::Retry { generation } => {
+                let mark = self.marks.entry(generation).or_default();
+                mark.retried = Some(mark.retried.map_or(fact.hlc, |known| known.min(fact.hlc)));
+            }
+            FactKind::Purge => self.purged = self.purged.max(fact.hlc),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn claim(
+        &mut self,
+        fact: &Fact,
+        worker: WorkerId,
+        attempt: AttemptId,
+        (after, generation): (Option<Place>, u32),
+    ) -> Result<(), Unfit> {
+        match self.phase {
+            Phase::Running { .. } => return Err(Unfit::IsRunning),
+            Phase::Done => return Err(Unfit::IsDone),
+            Phase::Waiting { .. } | Phase::Dead { .. } | Phase::Cancelled | Phase::Held => {}
+        }
+        let is_next = after == self.ended
+            && self.attempt.is_none_or(|last| last < attempt)
+            && self.generation <= generation;
+        if !is_next {
+            return Err(Unfit::NotNext);
+        }
+        if self.generation < generation {
+            // Whoever claims it has seen the retry.
+            self.advance(generation);
+        }
+        self.shown = self.shown.min(fact.hlc);
+        self.attempt = Some(attempt);
+        self.was_claimed(attempt);
+        self.phase = Phase::Running {
+            attempt,
+            worker,
+            claim: fact.place,
+            seen: fact.place.seq,
+            has_progress: false,
+        };
+        Ok(())
+    }
+
+    /// Takes in that the claimer of the running attempt said something about it.
+    fn hear(&mut self, fact: &Fact, of: AttemptId, by: Option<WorkerId>) -> Result<(), Unfit> {
+        let Phase::Running {
+            attempt,
+            worker,
+            claim,
+            seen,
+            ..
+        } = &mut self.phase
+        else {
+            return Err(Unfit::NotRunning);
+        };
+        if *attempt != of || claim.author != fact.place.author || by.is_some_and(|by| by != *worker)
+        {
+            return Err(Unfit::NotRunning);
+        }
+        if fact.place.seq <= *seen {
+            return Err(Unfit::OutOfOrder);
+        }
+        *seen = fact.place.seq;
+        Ok(())
+    }
+
+    fn save(&mut self, saved: SavedAt) {
+        if let Some(newest) = self.checkpoints.first_mut()
+            && newest.hash == saved.hash
+        {
+            *newest = saved;
+            return;
+        }
+        self.checkpoints.insert(0, saved);
+        self.checkpoints.truncate(CHECKPOINTS_KEPT);
+        // A job that begins anew after a crash makes no progress by saving.
+        if self.on_crash != OnCrash::Retry
+            && let Phase::Running { has_progress, .. } = &mut self.phase
+        {
+            *has_progress = true;
+            self.tries = 0;
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let at_once = Phase::Waiting {
+            not_before: WallTime(0),
+        };
+        (self.phase, self.code) = match outcome {
+            Outcome::Done => (Phase::Done, Some(0)),
+            Outcome::Failed { code, retry_at } => {
+                let retried = Phase::Waiting {
+                    not_before: retry_at,
+                };
+                (self.failed(Some(code), retried), Some(code))
+            }
+            Outcome::Again | Outcome::Returned => (at_once, None),
+            Outcome::Cancelled => (Phase::Cancelled, None),
+        };
+    }
+
+    fn lose(&mut self, place: Place, by: WorkerId, of: AttemptId, last: Seq) -> Result<(), Unfit> {
+        let Phase::Running {
+            attempt,
+            worker,
+            seen,
+            has_progress,
+            ..
+        } = self.phase
+        else {
+            return Err(Unfit::NotRunning);
+        };
+        if (attempt, worker) != (of, by) {
+            return Err(Unfit::NotRunning);
+        }
+        if seen > last {
+            return Err(Unfit::OutOfOrder);
+        }
+        self.ended = Some(place);
+        self.code = None;
+        let at_once = Phase::Waiting {
+            not_before: WallTime(0),
+        };
+        self.phase = if has_progress {
+            at_once
+        } else {
+            self.failed(None, at_once)
+        };
+        match self.on_crash {
+            OnCrash::Resume => {}
+            OnCrash::Retry => self.checkpoints.clear(),
+            OnCrash::Hold => self.phase = Phase::Held,
+        }
+        Ok(())
+    }
+
+    /// Counts a failed try.
+    fn failed(&mut self, code: Option<i32>, otherwise: Phase) -> Phase {
+        self.tries = self.tries.saturating_add(1);
+        let tries_max = u32::from(self.tries_max);
+        if tries_max > 0 && self.tries >= tries_max {
+            Phase::Dead { code }
+        } else {
+            otherwise
+        }
+    }
+
+    /// Begins the next generation, and the next, as long as the present one is over and was retried.
+    fn settle(&mut self) {
+        loop {
+            let is_over = matches!(
+                self.state(),
+                JobState::Dead { .. } | JobState::Cancelled | JobState::Held
+            );
+            match self.generation.checked_add(1) {
+                Some(next) if is_over && self.mark(self.generation).retried.is_some() => {
+                    self.advance(next);
+                }
+                _ => break,
+            }
+        }
+        let keep_from = self.generation.saturating_sub(1);
+        if self
+            .marks
+            .first_key_value()
+            .is_some_and(|(first, _)| *first < keep_from)
+        {
+            self.marks = self.marks.split_off(&keep_from);
+        }
+    }
+
+    fn advance(&mut self, generation: u32) {
+        self.generation = generation;
+        self.shown = Hlc(u64::MAX);
+        self.tries = 0;
+        self.phase = Phase::Waiting {
+            not_before: WallTime(0),
+        };
+    }
+
+    fn mark(&self, generation: u32) -> Mark {
+        self.marks.get(&generation).copied().unwrap_or_default()
+    }
+
+    /// Goes on after an attempt that is not known.
+    pub(super) const fn begin_after(&mut self, ended: Option<Place>) {
+        self.ended = ended;
+    }
+
+    /// Takes in a claim, void or not.
+    pub(super) fn was_claimed(&mut self, attempt: AttemptId) {
+        let first = self
+            .first_attempt
+            .map_or(attempt, |first| first.min(attempt));
+        self.first_attempt = Some(first);
+    }
+
+    pub(super) const fn set_loose(&mut self, is_loose: bool) {
+        self.is_loose = is_loose;
+    }
+}
