@@ -1,0 +1,288 @@
+//! A worker's side: claiming jobs, saving their progress, telling how they ended.
+
+use roda_proto::job::{
+    AttemptId, Checkpoint, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, SHARDS,
+    WorkerId, claim_lock, worker_lock,
+};
+use roda_proto::token::Fence;
+use roda_proto::WallTime;
+
+use roda_store::{Reader, StoreError};
+
+use super::{Queue, over};
+use crate::driver::wall;
+use crate::error::{Error, Result};
+use crate::node::Node;
+
+/// Most jobs that are claimed at once.
+const CLAIM_MAX: usize = 256;
+
+/// A worker, whose lock ([`worker_lock`]) this node holds with this fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerHold {
+    /// Which.
+    pub worker: WorkerId,
+    /// Of its lock.
+    pub fence: Fence,
+}
+
+/// A job that a worker has to run now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedJob {
+    /// Its name.
+    pub id: JobId,
+    /// Which attempt at it.
+    pub attempt: AttemptId,
+    /// What to do.
+    pub payload: Vec<u8>,
+    /// How it was pushed.
+    pub options: PushOptions,
+    /// Tries that failed since the last progress.
+    pub tries: u32,
+    /// From where to go on.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// What there is for a worker at this moment.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    /// Its own from now on.
+    pub jobs: Vec<ClaimedJob>,
+    /// Jobs of its own that somebody wants cancelled.
+    pub cancel: Vec<JobId>,
+    /// Nothing of the queue waits, not for later either, and nothing runs anywhere.
+    pub is_idle: bool,
+    /// When the next job that waits for its time is due.
+    pub next_due: Option<WallTime>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedAttempt {
+    /// Of which job.
+    pub id: JobId,
+    /// Which attempt at it.
+    pub attempt: AttemptId,
+    /// How.
+    pub outcome: Outcome,
+    /// How long it ran, in milliseconds.
+    pub millis: u64,
+    /// The end of its output.
+    pub output: Vec<u8>,
+}
+
+impl Queue {
+    /// Claims up to `free` jobs that are ready, without waiting for more to come; returns when that is
+    /// durable here. `known` are the attempts that the worker runs: one that is its own by the log and not
+    /// among them is given again, as an earlier answer was lost on its way.
+    ///
+    /// Not to be called twice at once for one worker, and not to be dropped halfway: what was claimed then
+    /// comes with the next call.
+    ///
+    /// # Errors
+    /// [`Error::LockLost`] if the worker's lock is not held any more; [`Error::NoQuorum`] and the like.
+    pub async fn claim(
+        &self,
+        hold: WorkerHold,
+        free: usize,
+        known: &[(JobId, AttemptId)],
+    ) -> Result<Offer> {
+        self.node.check_worker(hold)?;
+        self.node.watch_workers(hold.worker);
+        let mut offer = Offer::default();
+        let mut claimed = Vec::new();
+        let room = free.min(CLAIM_MAX);
+        for running in self.node.running_of(hold.worker).await? {
+            let attempt = (running.id, running.attempt);
+            if !known.contains(&attempt) {
+                claimed.push(attempt);
+            } else if running.cancel_wanted {
+                offer.cancel.push(running.id);
+            }
+        }
+        // Workers begin at different shards, so that they do not all want the same lock.
+        let start = hold.worker.0[0];
+        for turn in 0..SHARDS {
+            let room = room.saturating_sub(claimed.len());
+            if room == 0 {
+                break;
+            }
+            let shard = start.wrapping_add(turn) % SHARDS;
+            claimed.extend(self.claim_shard(hold, shard, room).await?);
+        }
+        offer.jobs = self.node.claimed_jobs(claimed).await?;
+        let queue = self.name.clone();
+        let (stats, next_due) = self
+            .node
+            .read(move |reader| Ok((reader.queue(&queue)?, reader.next_due(&queue)?)))
+            .await?;
+        offer.is_idle = stats.is_none_or(|stats| stats.is_idle());
+        offer.next_due = next_due;
+        Ok(offer)
+    }
+
+    async fn claim_shard(
+        &self,
+        hold: WorkerHold,
+        shard: u8,
+        room: usize,
+    ) -> Result<Vec<(JobId, AttemptId)>> {
+        // Looked at without the lock first: most of the time there is nothing.
+        if self.ready(shard, 1).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lock = claim_lock(&self.name, shard).ok_or_else(|| Error::QueueName(self.name.clone()))?;
+        let guard = self.node.lock(lock).fresh().acquire().await?;
+        let ready = self.ready(shard, room).await?;
+        let jobs: Vec<Claimed> = ready
+            .iter()
+            .map(|row| Claimed {
+                job: row.id,
+                number: row.job.attempt().map_or(0, |last| last.number) + 1,
+                after: row.job.ended(),
+                generation: row.job.generation(),
+            })
+            .collect();
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Both locks live and die with the node's session; only force takes one away alone.
+        self.node.check_worker(hold)?;
+        let fence = guard.fence();
+        let claimed = jobs.iter().map(|claimed| {
+            let number = claimed.number;
+            (claimed.job, AttemptId { fence, number })
+        });
+        let claimed: Vec<_> = claimed.collect();
+        let entry = JobEntry::Claim {
+            worker: hold.worker,
+            fence,
+            shard,
+            jobs,
+        };
+        self.node.append_jobs(&self.name, entry).await?;
+        drop(guard);
+        self.node.check_worker(hold)?;
+        Ok(claimed)
+    }
+
+    async fn ready(&self, shard: u8, limit: usize) -> Result<Vec<roda_store::JobRow>> {
+        let queue = self.name.clone();
+        self.node
+            .read(move |reader| reader.jobs_ready(&queue, shard, wall(), limit))
+            .await
+    }
+
+    /// Records how attempts of a worker ended; returns when that is durable here. Of one that is over
+    /// already nothing is recorded.
+    ///
+    /// # Errors
+    /// [`Error::LockLost`] if the worker's lock is not held any more: the attempts do not count then.
+    pub async fn end(&self, hold: WorkerHold, ended: Vec<EndedAttempt>) -> Result<()> {
+        self.node.check_worker(hold)?;
+        let running = self.node.running_of(hold.worker).await?;
+        let runs = |end: &EndedAttempt| {
+            let is_it = |one: &RunningRow| (one.id, one.attempt) == (end.id, end.attempt);
+            running.iter().any(is_it)
+        };
+        let ends: Vec<End> = ended
+            .into_iter()
+            .filter(runs)
+            .map(|end| End {
+                job: end.id,
+                attempt: end.attempt,
+                outcome: end.outcome,
+                millis: end.millis,
+                output: end.output,
+            })
+            .collect();
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let entry = JobEntry::End {
+            worker: hold.worker,
+            ends,
+        };
+        self.node.append_jobs(&self.name, entry).await?;
+        Ok(())
+    }
+}
+
+/// A running attempt of a worker, as the store has it.
+pub(super) type RunningRow = roda_store::RunningRow;
+
+impl Node {
+    /// Whether the worker's lock is this node's now.
+    fn check_worker(&self, hold: WorkerHold) -> Result<()> {
+        let lock = worker_lock(&hold.worker);
+        match self.held_frontier(&lock, hold.fence) {
+            Some(_) => Ok(()),
+            None => Err(Error::LockLost),
+        }
+    }
+
+    pub(super) async fn running_of(&self, worker: WorkerId) -> Result<Vec<RunningRow>> {
+        self.read(move |reader| reader.running_of(worker)).await
+    }
+
+    async fn claimed_jobs(&self, claimed: Vec<(JobId, AttemptId)>) -> Result<Vec<ClaimedJob>> {
+        if claimed.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(move |reader| {
+            let mut jobs = Vec::with_capacity(claimed.len());
+            for (id, attempt) in claimed {
+                jobs.extend(claimed_job(reader, id, attempt)?);
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    /// Saves how far a job has come; returns when that is durable here.
+    ///
+    /// # Errors
+    /// [`Error::AttemptOver`] if this attempt is not the one that runs, on this node; [`Error::JobEntry`]
+    /// if the state is too long.
+    pub async fn save_checkpoint(
+        &self,
+        job: JobId,
+        attempt: AttemptId,
+        checkpoint: Checkpoint,
+    ) -> Result<()> {
+        let found = self.read(move |reader| reader.job_row(job)).await?;
+        let row = found.ok_or(Error::UnknownJob(job))?;
+        let JobState::Running(running) = row.job.state() else {
+            return Err(over(job, attempt));
+        };
+        if running.attempt != attempt || running.claim.author != self.head().0 {
+            return Err(over(job, attempt));
+        }
+        let entry = JobEntry::Save {
+            job,
+            attempt,
+            checkpoint,
+        };
+        self.append_jobs(&row.queue, entry).await?;
+        Ok(())
+    }
+}
+
+fn claimed_job(
+    reader: &Reader,
+    id: JobId,
+    attempt: AttemptId,
+) -> std::result::Result<Option<ClaimedJob>, StoreError> {
+    let (Some((payload, options)), Some(row)) = (reader.pushed(id)?, reader.job_row(id)?) else {
+        return Ok(None);
+    };
+    let checkpoint = reader.job_checkpoint(id)?.map(|found| found.checkpoint);
+    Ok(Some(ClaimedJob {
+        id,
+        attempt,
+        payload,
+        options,
+        tries: row.job.tries(),
+        checkpoint,
+    }))
+}

@@ -1,0 +1,93 @@
+//! Jobs: work that is shared out, survives crashes, and is completed once.
+
+mod claim;
+mod push;
+mod report;
+mod undertaker;
+mod worker;
+
+use std::sync::Arc;
+
+use roda_proto::Command;
+use roda_proto::job::{AttemptId, JobEntry, JobId, QUEUE_LEN_MAX, QueueName};
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+use crate::node::Node;
+use crate::types::Receipt;
+
+pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
+pub use self::push::{NewJob, Pushed};
+pub use self::worker::{JobResult, RunningJob, Worker, WorkerOptions};
+pub(crate) use self::undertaker::Undertaker;
+
+/// What a running node keeps for its jobs.
+pub(crate) struct Jobs {
+    /// Changes with every job entry that is durable here.
+    pub(crate) changes: watch::Receiver<u64>,
+    /// Pushes with an idempotency key go one after the other: each looks for the key first.
+    keyed: tokio::sync::Mutex<()>,
+    pub(crate) undertaker: Undertaker,
+}
+
+impl Jobs {
+    pub(crate) fn new(changes: watch::Receiver<u64>) -> Self {
+        Self {
+            changes,
+            keyed: tokio::sync::Mutex::default(),
+            undertaker: Undertaker::default(),
+        }
+    }
+}
+
+/// A handle on a queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    pub(crate) node: Node,
+    pub(crate) name: QueueName,
+}
+
+impl Node {
+    /// A queue by name; it comes into being with its first job.
+    ///
+    /// # Errors
+    /// [`Error::QueueName`] if the name has more than [`QUEUE_LEN_MAX`] bytes.
+    pub fn queue(&self, name: QueueName) -> Result<Queue> {
+        if name.as_str().len() > QUEUE_LEN_MAX {
+            return Err(Error::QueueName(name));
+        }
+        Ok(Queue {
+            node: self.clone(),
+            name,
+        })
+    }
+
+    /// Changes whenever a job of any queue may have changed here, or a queue was paused or resumed.
+    #[must_use]
+    pub fn job_changes(&self) -> watch::Receiver<u64> {
+        self.shared.jobs.changes.clone()
+    }
+
+    pub(crate) async fn append_jobs(&self, queue: &QueueName, entry: JobEntry) -> Result<Receipt> {
+        let bodies = entry.into_bodies().map_err(Error::JobEntry)?;
+        self.append_job_bodies(queue, bodies).await
+    }
+
+    pub(crate) async fn append_job_bodies(
+        &self,
+        queue: &QueueName,
+        bodies: Vec<Vec<u8>>,
+    ) -> Result<Receipt> {
+        let topic = queue.clone();
+        self.command(Command::AppendJobs { topic, bodies }).await
+    }
+
+    pub(crate) fn jobs(&self) -> &Arc<Jobs> {
+        &self.shared.jobs
+    }
+}
+
+/// What an attempt is told when it does not run any more.
+pub(crate) fn over(job: JobId, attempt: AttemptId) -> Error {
+    Error::AttemptOver { job, attempt }
+}

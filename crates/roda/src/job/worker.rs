@@ -1,0 +1,301 @@
+//! A worker within a program.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roda_proto::WallTime;
+use roda_proto::job::{
+    AttemptId, Checkpoint, JobId, OUTPUT_LEN_MAX, Outcome, WorkerId, worker_lock,
+};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use super::{ClaimedJob, EndedAttempt, Queue, WorkerHold};
+use crate::driver::wall;
+use crate::error::{Error, Result};
+use crate::node::Node;
+use crate::random;
+
+/// Longest time without a look at the queue.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// First pause after a failed try; each further one doubles it.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// Longest pause between two tries.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// How many jobs it runs at once.
+    pub jobs_at_once: usize,
+    /// It ends when nothing of the queue waits or runs any more.
+    pub until_idle: bool,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            jobs_at_once: 1,
+            until_idle: false,
+        }
+    }
+}
+
+/// How a job's function ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobResult {
+    /// It is done for good.
+    Done,
+    /// It has saved its progress and wants to be run again.
+    Again,
+    /// It failed: it is tried again later, at last it is dead. The text is kept.
+    Failed(String),
+}
+
+/// A job as its function sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct RunningJob {
+    node: Node,
+    job: Arc<ClaimedJob>,
+}
+
+impl RunningJob {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// Which attempt at it.
+    #[must_use]
+    pub fn attempt(&self) -> AttemptId {
+        self.job.attempt
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.job.payload
+    }
+
+    /// The state that an earlier attempt saved last, if one did.
+    #[must_use]
+    pub fn state(&self) -> Option<&[u8]> {
+        let saved = self.job.checkpoint.as_ref();
+        saved.map(|checkpoint| checkpoint.state.as_slice())
+    }
+
+    /// Saves progress; returns when it survives power loss here. The next attempt begins with it.
+    ///
+    /// # Errors
+    /// [`Error::AttemptOver`]; [`Error::JobEntry`] if the state is too long.
+    pub async fn checkpoint(&self, state: Vec<u8>) -> Result<()> {
+        self.save(Checkpoint::new(state, None, None)).await
+    }
+
+    /// As [`Self::checkpoint`], and says how much is done of how much.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub async fn progress(&self, state: Vec<u8>, done: u64, total: u64) -> Result<()> {
+        let checkpoint = Checkpoint::new(state, Some(done), Some(total));
+        self.save(checkpoint).await
+    }
+
+    async fn save(&self, checkpoint: Checkpoint) -> Result<()> {
+        let (job, attempt) = (self.job.id, self.job.attempt);
+        self.node.save_checkpoint(job, attempt, checkpoint).await
+    }
+}
+
+impl Queue {
+    /// Runs jobs until `until` is ready, or until nothing is left to do if the options say so. Jobs that run
+    /// then are finished first.
+    ///
+    /// Each job runs at most once at a time within the group, and is completed once. Its function may be
+    /// run several times: after a crash, and if the worker's lock is lost, which aborts it.
+    ///
+    /// Dropped, running functions are aborted, and their jobs are free for others when the worker's lock
+    /// ends.
+    ///
+    /// # Errors
+    /// [`Error::LockLost`]: the voters were out of reach for too long. All functions were aborted.
+    pub async fn work<F, R>(
+        &self,
+        options: WorkerOptions,
+        until: impl Future<Output = ()>,
+        run: F,
+    ) -> Result<()>
+    where
+        F: Fn(RunningJob) -> R,
+        R: Future<Output = JobResult> + Send + 'static,
+    {
+        let worker = WorkerId(random::bytes()?);
+        let guard = self.node.lock(worker_lock(&worker)).acquire().await?;
+        let hold = WorkerHold {
+            worker,
+            fence: guard.fence(),
+        };
+        let mut shift = Shift {
+            queue: self.clone(),
+            hold,
+            options,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+        };
+        let worked = tokio::select! {
+            worked = shift.run(until, run) => worked,
+            () = guard.lost() => Err(Error::LockLost),
+        };
+        shift.tasks.shutdown().await;
+        let buried = self.node.bury_worker(hold).await;
+        drop(guard);
+        worked.and(buried)
+    }
+}
+
+/// A worker at work.
+struct Shift {
+    queue: Queue,
+    hold: WorkerHold,
+    options: WorkerOptions,
+    tasks: JoinSet<JobResult>,
+    running: HashMap<Id, Running>,
+}
+
+struct Running {
+    job: Arc<ClaimedJob>,
+    started: Instant,
+    task: AbortHandle,
+    is_cancelled: bool,
+}
+
+impl Shift {
+    async fn run<F, R>(&mut self, until: impl Future<Output = ()>, run: F) -> Result<()>
+    where
+        F: Fn(RunningJob) -> R,
+        R: Future<Output = JobResult> + Send + 'static,
+    {
+        let mut changes = self.queue.node.job_changes();
+        tokio::pin!(until);
+        let mut is_ending = false;
+        loop {
+            changes.mark_unchanged();
+            let free = if is_ending {
+                0
+            } else {
+                self.options.jobs_at_once.saturating_sub(self.running.len())
+            };
+            let known = self.running.values();
+            let known: Vec<_> = known.map(|one| (one.job.id, one.job.attempt)).collect();
+            let offer = self.queue.claim(self.hold, free, &known).await?;
+            self.cancel(&offer.cancel);
+            for job in offer.jobs {
+                self.start(job, &run);
+            }
+            let is_over = is_ending || self.options.until_idle && offer.is_idle;
+            if is_over && self.running.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = &mut until, if !is_ending => is_ending = true,
+                Some(ended) = self.tasks.join_next_with_id() => self.settle(ended).await?,
+                _changed = changes.changed() => {}
+                () = tokio::time::sleep(next_look(offer.next_due)) => {}
+            }
+        }
+    }
+
+    fn start<F, R>(&mut self, job: ClaimedJob, run: &F)
+    where
+        F: Fn(RunningJob) -> R,
+        R: Future<Output = JobResult> + Send + 'static,
+    {
+        let job = Arc::new(job);
+        let (node, told) = (self.queue.node.clone(), Arc::clone(&job));
+        let task = self.tasks.spawn(run(RunningJob { node, job: told }));
+        let running = Running {
+            job,
+            started: Instant::now(),
+            task: task.clone(),
+            is_cancelled: false,
+        };
+        self.running.insert(task.id(), running);
+    }
+
+    fn cancel(&mut self, jobs: &[JobId]) {
+        for running in self.running.values_mut() {
+            if jobs.contains(&running.job.id) {
+                running.is_cancelled = true;
+                running.task.abort();
+            }
+        }
+    }
+
+    /// Records one end, and all others that are there already.
+    async fn settle(&mut self, first: Joined) -> Result<()> {
+        let mut ended = Vec::new();
+        let mut next = Some(first);
+        while let Some(joined) = next {
+            let (id, result) = match joined {
+                Ok((id, result)) => (id, Ok(result)),
+                Err(error) => (error.id(), Err(error)),
+            };
+            if let Some(running) = self.running.remove(&id) {
+                ended.push(attempt_ended(&running, result));
+            }
+            next = self.tasks.try_join_next_with_id();
+        }
+        self.queue.end(self.hold, ended).await
+    }
+}
+
+type Joined = std::result::Result<(Id, JobResult), JoinError>;
+
+fn attempt_ended(
+    running: &Running,
+    result: std::result::Result<JobResult, JoinError>,
+) -> EndedAttempt {
+    let (outcome, output) = match result {
+        Ok(JobResult::Done) => (Outcome::Done, String::new()),
+        Ok(JobResult::Again) => (Outcome::Again, String::new()),
+        Ok(JobResult::Failed(text)) => (failed(running), text),
+        Err(_aborted) if running.is_cancelled => (Outcome::Cancelled, String::new()),
+        Err(error) => (failed(running), error.to_string()),
+    };
+    EndedAttempt {
+        id: running.job.id,
+        attempt: running.job.attempt,
+        outcome,
+        millis: u64::try_from(running.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        output: tail(output.into_bytes()),
+    }
+}
+
+fn failed(running: &Running) -> Outcome {
+    let pause = BACKOFF.saturating_mul(2_u32.saturating_pow(running.job.tries));
+    let pause = u64::try_from(pause.min(BACKOFF_MAX).as_millis()).unwrap_or(u64::MAX);
+    Outcome::Failed {
+        code: 1,
+        retry_at: WallTime(wall().0.saturating_add(jittered(pause))),
+    }
+}
+
+/// Up to a fifth more or less, so that what failed together is not tried again together.
+fn jittered(millis: u64) -> u64 {
+    let drawn = random::bytes::<1>().map_or(0, |[byte]| u64::from(byte));
+    millis * 4 / 5 + millis * 2 * drawn / (5 * 255)
+}
+
+/// The end of it, as much as is kept.
+fn tail(mut output: Vec<u8>) -> Vec<u8> {
+    let beyond = output.len().saturating_sub(OUTPUT_LEN_MAX);
+    output.drain(..beyond);
+    output
+}
+
+fn next_look(due: Option<WallTime>) -> Duration {
+    let until_due = due.map(|due| Duration::from_millis(due.0.saturating_sub(wall().0)));
+    until_due.map_or(LOOK_MAX, |until_due| until_due.min(LOOK_MAX))
+}
