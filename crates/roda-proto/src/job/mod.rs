@@ -25,6 +25,7 @@ mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use chain::{Attempt, AttemptEnd, attempts};
 pub use entry::{

@@ -7,8 +7,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use super::{
-    AttemptId, Fact, FactKind, JobState, OnCrash, Outcome, Place, PushOptions, Running, SavedAt,
-    WorkerId,
+    AttemptId, Fact, FactKind, JobState, OnCrash, Outcome, Place, PushOptions, SavedAt, WorkerId,
 };
 use crate::id::Seq;
 use crate::time::{Hlc, WallTime};
@@ -24,45 +23,49 @@ const CHECKPOINTS_KEPT: usize = 2;
 #[cbor(array)]
 pub struct Job {
     #[n(0)]
-    tries_max: u16,
+    pub(super) tries_max: u16,
     #[n(1)]
-    on_crash: OnCrash,
+    pub(super) on_crash: OnCrash,
     #[n(2)]
-    phase: Phase,
+    pub(super) phase: Phase,
     #[n(3)]
-    generation: u32,
+    pub(super) generation: u32,
     /// The least clock of a push or claim that shows the present generation.
     #[n(4)]
-    shown: Hlc,
+    pub(super) shown: Hlc,
     /// What operators said about generations, from the one before the present one on.
     #[n(5)]
-    marks: BTreeMap<u32, Mark>,
+    pub(super) marks: BTreeMap<u32, Mark>,
     #[n(6)]
-    purged: Hlc,
+    pub(super) purged: Hlc,
     #[n(7)]
-    tries: u32,
+    pub(super) tries: u32,
     #[n(8)]
-    attempt: Option<AttemptId>,
+    pub(super) attempt: Option<AttemptId>,
     #[n(9)]
-    first_attempt: Option<AttemptId>,
+    pub(super) first_attempt: Option<AttemptId>,
     #[n(10)]
-    ended: Option<Place>,
+    pub(super) ended: Option<Place>,
     /// At most [`CHECKPOINTS_KEPT`], the newest first; neighbours differ in their hash.
     #[n(11)]
-    checkpoints: Vec<SavedAt>,
+    pub(super) checkpoints: Vec<SavedAt>,
     #[n(12)]
-    code: Option<i32>,
+    pub(super) code: Option<i32>,
     #[n(13)]
-    millis: u64,
+    pub(super) millis: u64,
     /// Facts that do not count now, and might with others: only a fold of all facts is right.
     #[n(14)]
-    is_loose: bool,
+    pub(super) is_loose: bool,
+    #[n(15)]
+    pub(super) pushed: Hlc,
+    #[n(16)]
+    pub(super) not_before: WallTime,
 }
 
 /// What the attempts say, without the operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
-enum Phase {
+pub(super) enum Phase {
     #[n(0)]
     Waiting {
         #[n(0)]
@@ -99,12 +102,12 @@ enum Phase {
 /// What operators said about a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
-struct Mark {
+pub(super) struct Mark {
     #[n(0)]
-    is_cancelled: bool,
+    pub(super) is_cancelled: bool,
     /// The least clock of a retry.
     #[n(1)]
-    retried: Option<Hlc>,
+    pub(super) retried: Option<Hlc>,
 }
 
 /// Why a fact does not simply continue what is known: it came out of order, or it is void. Only
@@ -153,89 +156,20 @@ impl Job {
             code: None,
             millis: 0,
             is_loose: false,
+            pushed,
+            not_before: options.not_before,
         }
     }
 
-    /// What it is doing.
-    #[must_use]
-    pub fn state(&self) -> JobState {
-        let is_cancelled = self.mark(self.generation).is_cancelled;
-        match self.phase {
-            Phase::Running {
-                attempt,
-                worker,
-                claim,
-                ..
-            } => JobState::Running(Running {
-                attempt,
-                worker,
-                claim,
-                cancel_wanted: is_cancelled,
-            }),
-            Phase::Done => JobState::Done,
-            Phase::Cancelled => JobState::Cancelled,
-            _ if is_cancelled => JobState::Cancelled,
-            Phase::Waiting { .. } if self.purged > self.began() => JobState::Cancelled,
-            Phase::Waiting { not_before } => JobState::Waiting { not_before },
-            Phase::Dead { code } => JobState::Dead { code },
-            Phase::Held => JobState::Held,
-        }
-    }
-
-    /// How often operators had it tried anew.
-    #[must_use]
-    pub const fn generation(&self) -> u32 {
-        self.generation
-    }
-
-    /// When the present generation began. Purges after it cancel the job if it waits.
-    #[must_use]
-    pub fn began(&self) -> Hlc {
-        let before = self.generation.checked_sub(1);
-        let retried = before.and_then(|before| self.mark(before).retried);
-        retried.map_or(self.shown, |retried| retried.min(self.shown))
-    }
-
-    /// Tries that failed since the last progress in this generation.
-    #[must_use]
-    pub const fn tries(&self) -> u32 {
-        self.tries
-    }
-
-    /// The last attempt that counts; the next one has the number after its.
-    #[must_use]
-    pub const fn attempt(&self) -> Option<AttemptId> {
-        self.attempt
-    }
-
-    /// The smallest attempt on record, void ones among them.
-    #[must_use]
-    pub const fn first_attempt(&self) -> Option<AttemptId> {
-        self.first_attempt
-    }
-
-    /// The entry that ended the last attempt: what the next claim names.
-    #[must_use]
-    pub const fn ended(&self) -> Option<Place> {
-        self.ended
-    }
-
-    /// The last checkpoints that differ, two at most, the newest first.
-    #[must_use]
-    pub fn checkpoints(&self) -> &[SavedAt] {
-        &self.checkpoints
-    }
-
-    /// Exit code of the last attempt that ended, if it told one.
-    #[must_use]
-    pub const fn code(&self) -> Option<i32> {
-        self.code
-    }
-
-    /// How long the last attempt that ended well or not took, in milliseconds.
-    #[must_use]
-    pub const fn millis(&self) -> u64 {
-        self.millis
+    /// The same job as if nothing but the push were known.
+    pub(super) fn anew(&self) -> Self {
+        let options = PushOptions {
+            tries_max: self.tries_max,
+            on_crash: self.on_crash,
+            not_before: self.not_before,
+            ..PushOptions::default()
+        };
+        Self::new(self.pushed, &options)
     }
 
     /// Adds a fact that was not known before. The one transition function: a fold of all facts is made
@@ -296,6 +230,12 @@ impl Job {
         }
         self.settle();
         Ok(())
+    }
+
+    /// Adds that its queue was purged at this clock.
+    pub fn purge(&mut self, at: Hlc) {
+        self.purged = self.purged.max(at);
+        self.settle();
     }
 
     fn claim(
@@ -471,7 +411,7 @@ impl Job {
         };
     }
 
-    fn mark(&self, generation: u32) -> Mark {
+    pub(super) fn mark(&self, generation: u32) -> Mark {
         self.marks.get(&generation).copied().unwrap_or_default()
     }
 
