@@ -4,6 +4,8 @@
 //! A block that opens with ` ```text verbatim NAME ` is compared as text.
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to report")]
 
+#[path = "vectors/jobs.rs"]
+mod jobs;
 #[path = "vectors/limits.rs"]
 mod limits;
 
@@ -425,6 +427,7 @@ fn the_document_shows_the_bytes_that_the_code_makes() {
     vectors.add_batch();
     vectors.add_controls();
     vectors.add_joining();
+    vectors.add_jobs();
     let mut documented = blocks("vector");
     let mut wrong = String::new();
     for (name, bytes) in &vectors.0 {

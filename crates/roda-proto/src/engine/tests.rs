@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::group::control::Control;
 use crate::group::{InviteToken, founding_group_id};
+use crate::job::JobEntry;
 use crate::log::{BODY_LEN_MAX, EntryKind, Hold, Topic};
 use crate::record::{Head, Identity};
 use crate::stream::join_proof_message;
@@ -420,6 +421,38 @@ fn the_limit_of_a_body_holds_with_its_hold() {
     say_fenced(&mut net, 0, &hold(7), vec![0; BODY_LEN_MAX - overhead]);
     assert!(net.hosts[0].failed.is_empty());
     say_fenced(&mut net, 0, &hold(7), vec![0; BODY_LEN_MAX - overhead + 1]);
+    assert_eq!(net.hosts[0].failed, [CommandError::TooLong]);
+}
+
+fn say_of_jobs(net: &mut Net, index: usize, bodies: Vec<Vec<u8>>) {
+    let topic = Topic::new("t").unwrap();
+    let command = Command::AppendJobs { topic, bodies };
+    let input = Input::Command(CommandId(51), command);
+    net.input(index, input).unwrap();
+}
+
+#[test]
+fn what_is_said_of_jobs_reaches_the_others_and_is_no_message() {
+    let mut net = Net::group_of(2);
+    let purge = JobEntry::Purge.encode();
+    say_of_jobs(&mut net, 0, Vec::from([purge.clone(), purge]));
+    net.run(100);
+    assert!(net.texts(1).is_empty());
+    let stored = net.hosts[1].disk.batches.iter();
+    let entries = stored
+        .filter(|batch| batch.has_jobs())
+        .flat_map(|batch| batch.entries());
+    let of_jobs = entries.filter(|entry| entry.kind == EntryKind::Job);
+    let parsed: Vec<_> = of_jobs
+        .map(|entry| (entry.topic, JobEntry::parse(entry.body)))
+        .collect();
+    assert_eq!(parsed.len(), 2);
+    assert!(
+        parsed
+            .iter()
+            .all(|found| *found == (Some("t"), Ok(JobEntry::Purge)))
+    );
+    say_of_jobs(&mut net, 0, Vec::from([std::vec![0; BODY_LEN_MAX + 1]]));
     assert_eq!(net.hosts[0].failed, [CommandError::TooLong]);
 }
 

@@ -22,6 +22,10 @@ mod key;
 mod push;
 mod shard;
 mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+mod view;
 
 pub use chain::{Attempt, AttemptEnd, attempts};
 pub use entry::{
@@ -37,4 +41,5 @@ pub use push::{
     TRIES_MAX_DEFAULT,
 };
 pub use shard::{QUEUE_LEN_MAX, QueueName, SHARDS, claim_lock, shard_of, worker_lock};
-pub use state::{Job, JobState, Running, SavedAt, StateKind, Unfit};
+pub use state::{Job, Unfit};
+pub use status::{JobState, Running, SavedAt, StateKind};

@@ -6,121 +6,11 @@ use alloc::vec::Vec;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-use super::{AttemptId, Fact, FactKind, JobId, OnCrash, Outcome, Place, PushOptions, WorkerId};
-use crate::id::{Hash, Seq};
+use super::{
+    AttemptId, Fact, FactKind, JobState, OnCrash, Outcome, Place, PushOptions, SavedAt, WorkerId,
+};
+use crate::id::Seq;
 use crate::time::{Hlc, WallTime};
-
-/// What a job is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    /// It is to be run.
-    Waiting {
-        /// Not before this moment; 0: at once.
-        not_before: WallTime,
-    },
-    /// A worker runs it.
-    Running(Running),
-    /// It ended well, for good.
-    Done,
-    /// It failed too often.
-    Dead {
-        /// Exit code of the last try, if that told one.
-        code: Option<i32>,
-    },
-    /// Nobody wants it any more.
-    Cancelled,
-    /// Its worker died while it ran; an operator has to decide.
-    Held,
-    /// Another push with the same idempotency key is run instead. Only who knows all pushes of the queue
-    /// can tell: [`Job::state`] never does.
-    Duplicate(JobId),
-}
-
-/// A running attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// Which.
-    pub attempt: AttemptId,
-    /// Whose.
-    pub worker: WorkerId,
-    /// The entry that claimed it; its author is the worker's node.
-    pub claim: Place,
-    /// Somebody cancelled the job: the worker is to stop it.
-    pub cancel_wanted: bool,
-}
-
-/// The states without their data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StateKind {
-    /// [`JobState::Waiting`].
-    Waiting,
-    /// [`JobState::Running`].
-    Running,
-    /// [`JobState::Done`].
-    Done,
-    /// [`JobState::Dead`].
-    Dead,
-    /// [`JobState::Cancelled`].
-    Cancelled,
-    /// [`JobState::Held`].
-    Held,
-    /// [`JobState::Duplicate`].
-    Duplicate,
-}
-
-impl StateKind {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Waiting,
-        Self::Running,
-        Self::Done,
-        Self::Dead,
-        Self::Cancelled,
-        Self::Held,
-        Self::Duplicate,
-    ];
-
-    /// Whether the job may still be run without anybody's doing; a later one with the same order key
-    /// waits for it. A held one keeps its place.
-    #[must_use]
-    pub const fn is_open(self) -> bool {
-        matches!(self, Self::Waiting | Self::Running | Self::Held)
-    }
-}
-
-impl JobState {
-    /// Which of the states it is.
-    #[must_use]
-    pub const fn kind(&self) -> StateKind {
-        match self {
-            Self::Waiting { .. } => StateKind::Waiting,
-            Self::Running(_) => StateKind::Running,
-            Self::Done => StateKind::Done,
-            Self::Dead { .. } => StateKind::Dead,
-            Self::Cancelled => StateKind::Cancelled,
-            Self::Held => StateKind::Held,
-            Self::Duplicate(_) => StateKind::Duplicate,
-        }
-    }
-}
-
-/// A checkpoint without its state: where it is, and how far the job was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-pub struct SavedAt {
-    /// The entry that holds it.
-    #[n(0)]
-    pub place: Place,
-    /// Hash of its state.
-    #[n(1)]
-    pub hash: Hash,
-    /// How much was done.
-    #[n(2)]
-    pub done: Option<u64>,
-    /// How much there is to do.
-    #[n(3)]
-    pub total: Option<u64>,
-}
 
 /// How many checkpoints of a job are known by their place, the newest first.
 const CHECKPOINTS_KEPT: usize = 2;
@@ -133,45 +23,49 @@ const CHECKPOINTS_KEPT: usize = 2;
 #[cbor(array)]
 pub struct Job {
     #[n(0)]
-    tries_max: u16,
+    pub(super) tries_max: u16,
     #[n(1)]
-    on_crash: OnCrash,
+    pub(super) on_crash: OnCrash,
     #[n(2)]
-    phase: Phase,
+    pub(super) phase: Phase,
     #[n(3)]
-    generation: u32,
+    pub(super) generation: u32,
     /// The least clock of a push or claim that shows the present generation.
     #[n(4)]
-    shown: Hlc,
+    pub(super) shown: Hlc,
     /// What operators said about generations, from the one before the present one on.
     #[n(5)]
-    marks: BTreeMap<u32, Mark>,
+    pub(super) marks: BTreeMap<u32, Mark>,
     #[n(6)]
-    purged: Hlc,
+    pub(super) purged: Hlc,
     #[n(7)]
-    tries: u32,
+    pub(super) tries: u32,
     #[n(8)]
-    attempt: Option<AttemptId>,
+    pub(super) attempt: Option<AttemptId>,
     #[n(9)]
-    first_attempt: Option<AttemptId>,
+    pub(super) first_attempt: Option<AttemptId>,
     #[n(10)]
-    ended: Option<Place>,
+    pub(super) ended: Option<Place>,
     /// At most [`CHECKPOINTS_KEPT`], the newest first; neighbours differ in their hash.
     #[n(11)]
-    checkpoints: Vec<SavedAt>,
+    pub(super) checkpoints: Vec<SavedAt>,
     #[n(12)]
-    code: Option<i32>,
+    pub(super) code: Option<i32>,
     #[n(13)]
-    millis: u64,
+    pub(super) millis: u64,
     /// Facts that do not count now, and might with others: only a fold of all facts is right.
     #[n(14)]
-    is_loose: bool,
+    pub(super) is_loose: bool,
+    #[n(15)]
+    pub(super) pushed: Hlc,
+    #[n(16)]
+    pub(super) not_before: WallTime,
 }
 
 /// What the attempts say, without the operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
-enum Phase {
+pub(super) enum Phase {
     #[n(0)]
     Waiting {
         #[n(0)]
@@ -208,12 +102,12 @@ enum Phase {
 /// What operators said about a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
-struct Mark {
+pub(super) struct Mark {
     #[n(0)]
-    is_cancelled: bool,
+    pub(super) is_cancelled: bool,
     /// The least clock of a retry.
     #[n(1)]
-    retried: Option<Hlc>,
+    pub(super) retried: Option<Hlc>,
 }
 
 /// Why a fact does not simply continue what is known: it came out of order, or it is void. Only
@@ -262,89 +156,20 @@ impl Job {
             code: None,
             millis: 0,
             is_loose: false,
+            pushed,
+            not_before: options.not_before,
         }
     }
 
-    /// What it is doing.
-    #[must_use]
-    pub fn state(&self) -> JobState {
-        let is_cancelled = self.mark(self.generation).is_cancelled;
-        match self.phase {
-            Phase::Running {
-                attempt,
-                worker,
-                claim,
-                ..
-            } => JobState::Running(Running {
-                attempt,
-                worker,
-                claim,
-                cancel_wanted: is_cancelled,
-            }),
-            Phase::Done => JobState::Done,
-            Phase::Cancelled => JobState::Cancelled,
-            _ if is_cancelled => JobState::Cancelled,
-            Phase::Waiting { .. } if self.purged > self.began() => JobState::Cancelled,
-            Phase::Waiting { not_before } => JobState::Waiting { not_before },
-            Phase::Dead { code } => JobState::Dead { code },
-            Phase::Held => JobState::Held,
-        }
-    }
-
-    /// How often operators had it tried anew.
-    #[must_use]
-    pub const fn generation(&self) -> u32 {
-        self.generation
-    }
-
-    /// When the present generation began. Purges after it cancel the job if it waits.
-    #[must_use]
-    pub fn began(&self) -> Hlc {
-        let before = self.generation.checked_sub(1);
-        let retried = before.and_then(|before| self.mark(before).retried);
-        retried.map_or(self.shown, |retried| retried.min(self.shown))
-    }
-
-    /// Tries that failed since the last progress in this generation.
-    #[must_use]
-    pub const fn tries(&self) -> u32 {
-        self.tries
-    }
-
-    /// The last attempt that counts; the next one has the number after its.
-    #[must_use]
-    pub const fn attempt(&self) -> Option<AttemptId> {
-        self.attempt
-    }
-
-    /// The smallest attempt on record, void ones among them.
-    #[must_use]
-    pub const fn first_attempt(&self) -> Option<AttemptId> {
-        self.first_attempt
-    }
-
-    /// The entry that ended the last attempt: what the next claim names.
-    #[must_use]
-    pub const fn ended(&self) -> Option<Place> {
-        self.ended
-    }
-
-    /// The last checkpoints that differ, two at most, the newest first.
-    #[must_use]
-    pub fn checkpoints(&self) -> &[SavedAt] {
-        &self.checkpoints
-    }
-
-    /// Exit code of the last attempt that ended, if it told one.
-    #[must_use]
-    pub const fn code(&self) -> Option<i32> {
-        self.code
-    }
-
-    /// How long the last attempt that ended well or not took, in milliseconds.
-    #[must_use]
-    pub const fn millis(&self) -> u64 {
-        self.millis
+    /// The same job as if nothing but the push were known.
+    pub(super) fn anew(&self) -> Self {
+        let options = PushOptions {
+            tries_max: self.tries_max,
+            on_crash: self.on_crash,
+            not_before: self.not_before,
+            ..PushOptions::default()
+        };
+        Self::new(self.pushed, &options)
     }
 
     /// Adds a fact that was not known before. The one transition function: a fold of all facts is made
@@ -405,6 +230,12 @@ impl Job {
         }
         self.settle();
         Ok(())
+    }
+
+    /// Adds that its queue was purged at this clock.
+    pub fn purge(&mut self, at: Hlc) {
+        self.purged = self.purged.max(at);
+        self.settle();
     }
 
     fn claim(
@@ -504,9 +335,9 @@ impl Job {
         let Phase::Running {
             attempt,
             worker,
+            claim,
             seen,
             has_progress,
-            ..
         } = self.phase
         else {
             return Err(Unfit::NotRunning);
@@ -514,7 +345,8 @@ impl Job {
         if (attempt, worker) != (of, by) {
             return Err(Unfit::NotRunning);
         }
-        if seen > last {
+        // Whoever does not even know of the claim still knows that its worker is dead.
+        if seen > last.max(claim.seq) {
             return Err(Unfit::OutOfOrder);
         }
         self.ended = Some(place);
@@ -579,7 +411,7 @@ impl Job {
         };
     }
 
-    fn mark(&self, generation: u32) -> Mark {
+    pub(super) fn mark(&self, generation: u32) -> Mark {
         self.marks.get(&generation).copied().unwrap_or_default()
     }
 
