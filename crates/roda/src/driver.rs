@@ -63,6 +63,8 @@ pub(crate) enum Request {
 /// What the driver shares with the handles.
 pub(crate) struct Published {
     pub(crate) delivered: broadcast::Sender<Arc<Batch>>,
+    /// Counts batches with job entries.
+    pub(crate) jobs: watch::Sender<u64>,
     pub(crate) stable: watch::Sender<Hlc>,
     /// This node's author and its last durable entry.
     pub(crate) head: watch::Sender<(AuthorId, Seq)>,
@@ -392,6 +394,11 @@ impl Driver {
             .on_durable(batch.author, batch.last, |author, seq| {
                 engine.is_settled(author, seq)
             });
+        if batch.has_jobs() {
+            self.published
+                .jobs
+                .send_modify(|count| *count = count.wrapping_add(1));
+        }
         // Nobody may be listening.
         let _none = self.published.delivered.send(batch);
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use roda_proto::job::{AttemptId, EntryError, JobId, JobKey, QUEUE_LEN_MAX, QueueName};
 use roda_proto::log::BODY_LEN_MAX;
 use roda_proto::stream::Refusal;
 use roda_proto::token::{Fence, LockName, LockRefusal, Quorum};
@@ -119,6 +120,31 @@ pub enum Error {
         fence: Fence,
         /// The largest one of that lock that wrote to the topic.
         newest: Fence,
+    },
+    /// A queue's name is a topic's of at most [`QUEUE_LEN_MAX`] bytes.
+    #[error("a queue's name has at most {QUEUE_LEN_MAX} bytes, this one has {}", .0.as_str().len())]
+    QueueName(QueueName),
+    /// A payload, a checkpoint or an output is too long.
+    #[error("{0}")]
+    JobEntry(EntryError),
+    /// A job with this idempotency key asks for something else.
+    #[error("there is another job with the key {key}")]
+    JobKeyConflict {
+        /// The key.
+        key: JobKey,
+        /// The job that has it; `None`: one that was to be added together with it.
+        job: Option<JobId>,
+    },
+    /// There is no such job here.
+    #[error("there is no job {0}")]
+    UnknownJob(JobId),
+    /// The attempt has ended, or was never one of this node.
+    #[error("attempt {}-{} of job {job} does not run here", attempt.fence, attempt.number)]
+    AttemptOver {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
     },
     /// Anything else that the database reports.
     #[error("store: {0}")]

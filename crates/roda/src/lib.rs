@@ -10,6 +10,7 @@ mod consensus;
 mod driver;
 mod error;
 mod home;
+pub mod job;
 mod link;
 mod lock;
 mod mirror;

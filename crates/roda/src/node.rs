@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::driver::{Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{VOTERS_LOG, hints, put_aside, report};
+use crate::job::Jobs;
 use crate::lock::LockService;
 use crate::mirror::Mirrors;
 use crate::random;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     stopped: watch::Receiver<bool>,
     mirrors: Arc<Mirrors>,
     pub(crate) locks: Arc<LockService>,
+    pub(crate) jobs: Arc<Jobs>,
 }
 
 impl Node {

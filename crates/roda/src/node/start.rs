@@ -273,6 +273,7 @@ impl Node {
             requests,
             view: published.view.subscribe(),
             head: published.head.subscribe(),
+            jobs: Arc::new(Jobs::new(published.jobs.subscribe())),
             stopped,
             mirrors: Arc::clone(&mirrors),
             locks: Arc::clone(&locks),
@@ -371,6 +372,7 @@ fn publish(group: GroupId, contacts: &[Contact]) -> Published {
     let nobody = AuthorId([0; AuthorId::LEN]);
     Published {
         delivered: broadcast::channel(DELIVERED_MAX).0,
+        jobs: watch::channel(0).0,
         stable: watch::channel(Hlc::ZERO).0,
         head: watch::channel((nobody, Seq(0))).0,
         view: watch::channel(View::new(group)).0,
