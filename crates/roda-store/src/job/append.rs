@@ -3,7 +3,7 @@
 use roda_proto::job::{
     Fact, Job, JobEntry, JobId, JobState, PushOptions, StateKind, push_hash, shard_of,
 };
-use roda_proto::{AuthorId, Batch, stream};
+use roda_proto::{Batch, stream};
 use rusqlite::params;
 
 use super::row::{self, Stored, kind_to_sql, millis_to_sql};
@@ -162,14 +162,7 @@ impl Appending<'_> {
     /// Writes what became of a job, and what follows for those that wait for it.
     pub(super) fn put(&mut self, stored: &Stored) -> Result<()> {
         let (kind, job) = (stored.kind(), &stored.job);
-        let due = match job.state() {
-            JobState::Waiting { not_before } => millis_to_sql(not_before.0),
-            _ => 0,
-        };
-        let (worker, claimer): (_, Option<AuthorId>) = match job.state() {
-            JobState::Running(running) => (Some(running.worker.0), Some(running.claim.author)),
-            _ => (None, None),
-        };
+        let columns = StateColumns::of(kind, job);
         self.run(
             "UPDATE job SET state = ?2, due = ?3, duplicate = ?4, began = ?5, retried = ?6,
                             worker = ?7, claimer = ?8, fold = ?9
@@ -177,12 +170,12 @@ impl Appending<'_> {
             params![
                 stored.number,
                 kind_to_sql(kind),
-                due,
+                columns.due,
                 stored.is_duplicate,
                 clock_to_sql(job.began()),
                 job.is_retried(),
-                worker,
-                claimer.map(|author| author.0),
+                columns.worker,
+                columns.claimer,
                 stream::encode(job),
             ],
         )?;
@@ -193,6 +186,33 @@ impl Appending<'_> {
                 self.let_next(stored.queue, order_key)
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// What follows from the state of a job that counts as such, as columns: when it is due, its worker and
+/// who claimed it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct StateColumns {
+    pub(super) due: i64,
+    pub(super) worker: Option<[u8; 16]>,
+    pub(super) claimer: Option<[u8; 16]>,
+}
+
+impl StateColumns {
+    pub(super) fn of(kind: StateKind, job: &Job) -> Self {
+        match job.state() {
+            // Of a duplicate nobody asks when it is due.
+            JobState::Waiting { not_before } if kind == StateKind::Waiting => Self {
+                due: millis_to_sql(not_before.0),
+                ..Self::default()
+            },
+            JobState::Running(running) => Self {
+                worker: Some(running.worker.0),
+                claimer: Some(running.claim.author.0),
+                due: 0,
+            },
+            _ => Self::default(),
         }
     }
 }

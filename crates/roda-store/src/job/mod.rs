@@ -1,6 +1,7 @@
 //! The index of jobs: their states, kept up with every append, and what a node asks about them.
 
 mod append;
+mod check;
 mod info;
 mod key;
 mod list;
@@ -18,4 +19,8 @@ pub use list::{JOBS_LISTED_MAX, JobCursor, JobsQuery, LiveWorker};
 pub use queue::QueueStats;
 pub use row::JobRow;
 
+pub(crate) use check::JobCheck;
 pub(crate) use queue::QueueChange;
+
+#[cfg(test)]
+mod tests;

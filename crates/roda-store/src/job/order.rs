@@ -7,14 +7,19 @@ use super::row::kind_to_sql;
 use crate::Result;
 use crate::append::Appending;
 
+/// The waiting jobs of an order key that may run.
+pub(super) const UNBLOCKED: &str = "SELECT number FROM job
+     WHERE queue = ?1 AND order_key = ?2 AND state = 0 AND blocked = 0";
+/// The canonically first job of an order key that is in a state.
+pub(super) const FIRST_IN: &str = "SELECT hlc, author, seq, number FROM job
+     WHERE queue = ?1 AND order_key = ?2 AND state = ?3
+     ORDER BY hlc, author, seq LIMIT 1";
+
 impl Appending<'_> {
     /// Lets the first job of an order key run that is not finished, and no other; none while one runs.
     pub(super) fn let_next(&self, queue: i64, order_key: &str) -> Result<()> {
         let next = self.next_in_order(queue, order_key)?;
-        let mut unblocked = self.statement(
-            "SELECT number FROM job
-             WHERE queue = ?1 AND order_key = ?2 AND state = 0 AND blocked = 0",
-        )?;
+        let mut unblocked = self.statement(UNBLOCKED)?;
         let unblocked: Vec<i64> = unblocked
             .query_map((queue, order_key), |row| row.get(0))?
             .collect::<Result<_, _>>()?;
@@ -47,11 +52,8 @@ impl Appending<'_> {
         order_key: &str,
         kind: StateKind,
     ) -> Result<Option<(Place, i64)>> {
-        let select = "SELECT hlc, author, seq, number FROM job
-             WHERE queue = ?1 AND order_key = ?2 AND state = ?3
-             ORDER BY hlc, author, seq LIMIT 1";
         let found = self
-            .statement(select)?
+            .statement(FIRST_IN)?
             .query_row((queue, order_key, kind_to_sql(kind)), |row| {
                 Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))
             });
