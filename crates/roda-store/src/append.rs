@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
+use crate::job::QueueChange;
 use crate::piece::{Piece, pieces};
 use crate::{Result, Store, StoreError};
 
@@ -35,9 +36,11 @@ impl Store {
 
 /// What one transaction changes in rows that several of its batches share, written once at its end.
 pub(crate) struct Appending<'t> {
-    transaction: &'t Connection,
+    pub(crate) transaction: &'t Connection,
     authors: BTreeMap<AuthorId, Author>,
     topics: BTreeMap<String, Topic>,
+    /// By number of the topic.
+    pub(crate) queues: BTreeMap<i64, QueueChange>,
 }
 
 struct Author {
@@ -57,6 +60,7 @@ impl<'t> Appending<'t> {
             transaction,
             authors: BTreeMap::new(),
             topics: BTreeMap::new(),
+            queues: BTreeMap::new(),
         }
     }
 
@@ -79,7 +83,7 @@ impl<'t> Appending<'t> {
         }
     }
 
-    /// Writes heads and topic counts.
+    /// Writes heads, and counts of topics and queues.
     pub(crate) fn finish(self) -> Result<()> {
         let mut update = self.statement(
             "UPDATE author SET head_seq = ?2, head_hash = ?3, head_hlc = ?4 WHERE number = ?1",
@@ -100,7 +104,7 @@ impl<'t> Appending<'t> {
             let hlc_last = clock_to_sql(topic.hlc_last);
             update.execute((topic.number, topic.entries_added, hlc_last))?;
         }
-        Ok(())
+        self.write_counts()
     }
 
     fn batch(&mut self, batch: &Batch) -> Result<()> {
@@ -124,7 +128,8 @@ impl<'t> Appending<'t> {
             batch.hash.0,
             batch.bytes(),
         ])?;
-        self.index(author, number, batch)
+        self.index(author, number, batch)?;
+        self.add_jobs(batch)
     }
 
     /// Puts a batch's messages into the indexes.
@@ -174,10 +179,12 @@ impl<'t> Appending<'t> {
         };
         let newest = select_batch!("WHERE batch.author = ?1 ORDER BY batch.first DESC LIMIT 1");
         let mut touched = BTreeSet::new();
+        let mut jobs = BTreeSet::new();
         let remaining = loop {
             match batch_row::load(self.transaction, newest, [author])? {
                 Some(batch) if batch.last > above => {
                     self.delete(author, &batch)?;
+                    self.remove_jobs(&batch, &mut jobs)?;
                     touched.extend(batch.topics().map(str::to_owned));
                 }
                 remaining => break remaining,
@@ -186,6 +193,7 @@ impl<'t> Appending<'t> {
         for topic in touched {
             self.recount(&topic)?;
         }
+        self.refold_all(jobs)?;
         if let Some(author) = self.authors.get_mut(id) {
             let head = &mut author.head;
             (head.seq, head.hash, head.hlc) = remaining
@@ -319,7 +327,7 @@ impl<'t> Appending<'t> {
         Ok(())
     }
 
-    fn statement(&self, sql: &str) -> Result<CachedStatement<'t>> {
+    pub(crate) fn statement(&self, sql: &str) -> Result<CachedStatement<'t>> {
         Ok(self.transaction.prepare_cached(sql)?)
     }
 }

@@ -24,7 +24,7 @@ const CHECKPOINT_PAGES: u32 = 4096;
 const WAL_LEN_KEPT: u32 = 64 << 20;
 /// How long to wait for a foreign program (a backup, a shell) that has the database locked.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const STATEMENTS_CACHED: usize = 64;
+const STATEMENTS_CACHED: usize = 128;
 const HEADER_LEN: usize = 100;
 
 /// Absolute, because this SQLite takes a relative name that starts with `file:` for a URI.

@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod history;
 mod hold;
+mod job;
 mod newest;
 mod piece;
 mod place;
@@ -31,6 +32,10 @@ pub use catch_up::{CATCH_UP_LEN_MAX, CatchUpPage};
 pub use error::StoreError;
 pub use history::{HISTORY_ENTRIES_MAX, HISTORY_LEN_MAX, History, HistoryQuery, StoredEntry};
 pub use hold::{FenceMark, FencedEntry};
+pub use job::{
+    ATTEMPTS_LISTED_MAX, AttemptInfo, JOBS_LISTED_MAX, JobCursor, JobInfo, JobRow, JobsQuery,
+    LiveWorker, LoadedCheckpoint, LoadedPayload, QueueStats, Resolved,
+};
 pub use raft_log::{LogEntry, LogPlace, LogSnapshot, LogVote, LogWrite, RaftLog};
 pub use reader::{Reader, TopicSummary};
 pub use schema::SCHEMA_VERSION;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use roda_proto::EntryKind;
+use roda_proto::{Batch, EntryKind};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::append::Appending;
@@ -14,32 +14,51 @@ use crate::{Result, StoreError, hold};
 pub(crate) fn fenced(connection: &Connection) -> Result<()> {
     let mut indexing = Appending::new(connection);
     let mut touched = BTreeSet::new();
-    let mut done = 0;
-    while let Some((number, author)) = next_batch(connection, done)? {
-        done = number;
-        let select = select_batch!("WHERE batch.number = ?1");
-        let batch = match batch_row::load(connection, select, [number]) {
-            Ok(Some(batch)) => batch,
-            Ok(None) => continue,
-            // Whether to do without it is for who verifies the database, not for a migration.
-            Err(StoreError::Damaged(reason)) => {
-                tracing::warn!(%reason, "a batch was not indexed anew");
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        if hold::firsts(&batch).is_empty() {
-            continue;
+    every_batch(connection, |number, author, batch| {
+        if hold::firsts(batch).is_empty() {
+            return Ok(());
         }
-        let were_known = pieces_of(&batch, |entry| entry.kind == EntryKind::Message);
+        let were_known = pieces_of(batch, |entry| entry.kind == EntryKind::Message);
         indexing.remove_pieces(number, &were_known)?;
-        indexing.index(author, number, &batch)?;
+        indexing.index(author, number, batch)?;
         touched.extend(batch.topics().map(str::to_owned));
-    }
+        Ok(())
+    })?;
     for topic in touched {
         indexing.recount(&topic)?;
     }
     indexing.finish()
+}
+
+/// Indexes what is said about jobs. Reads every batch once.
+pub(crate) fn jobs(connection: &Connection) -> Result<()> {
+    let mut indexing = Appending::new(connection);
+    every_batch(connection, |_number, _author, batch| {
+        indexing.add_jobs(batch)
+    })?;
+    indexing.finish()
+}
+
+/// Hands over each batch that reads, with its number and its author's, as they were stored.
+fn every_batch(
+    connection: &Connection,
+    mut work: impl FnMut(i64, i64, &Batch) -> Result<()>,
+) -> Result<()> {
+    let mut done = 0;
+    while let Some((number, author)) = next_batch(connection, done)? {
+        done = number;
+        let select = select_batch!("WHERE batch.number = ?1");
+        match batch_row::load(connection, select, [number]) {
+            Ok(Some(batch)) => work(number, author, &batch)?,
+            Ok(None) => {}
+            // Whether to do without it is for who verifies the database, not for a migration.
+            Err(StoreError::Damaged(reason)) => {
+                tracing::warn!(%reason, "a batch was not indexed anew");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn next_batch(connection: &Connection, after: i64) -> Result<Option<(i64, i64)>> {

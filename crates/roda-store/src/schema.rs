@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{Result, reindex};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Marks the file as Roda's: "Roda" in ASCII.
 pub(crate) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Roda");
@@ -16,6 +16,10 @@ pub(crate) const MIGRATIONS: [Migration; SCHEMA_VERSION as usize] = [
     Migration {
         sql: include_str!("migrations/0002_hold.sql"),
         then: Some(reindex::fenced),
+    },
+    Migration {
+        sql: include_str!("migrations/0003_job.sql"),
+        then: Some(reindex::jobs),
     },
 ];
 

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
+use crate::job::JobCheck;
 use crate::piece::{Piece, pieces};
 use crate::{Reader, Result, hold};
 
@@ -54,6 +55,7 @@ impl Reader {
             topics: BTreeMap::new(),
             pieces: 0,
             holds: 0,
+            jobs: JobCheck::default(),
         };
         check.structure();
         check.snapshot();
@@ -80,6 +82,7 @@ struct Check<'c> {
     pieces: u64,
     /// Rows that they should have in the index of holds.
     holds: u64,
+    jobs: JobCheck,
 }
 
 struct Author {
@@ -188,6 +191,9 @@ impl Check<'_> {
             self.pieces += 1;
         }
         self.holds(author.number, &name, batch);
+        for fault in self.jobs.batch(self.connection, batch) {
+            self.report.fault(fault);
+        }
         self.report.batches += 1;
         self.report.entries += batch.count();
     }
@@ -238,6 +244,9 @@ impl Check<'_> {
         let counted = self.count("SELECT count(*) FROM batch");
         if counted != Some(self.report.batches) {
             self.report.fault("some batches belong to no log");
+        }
+        for fault in self.jobs.totals(self.connection) {
+            self.report.fault(fault);
         }
         match topics(self.connection) {
             Ok(topics) if topics == self.topics => {}

@@ -3,6 +3,7 @@
 
 mod fenced;
 mod history;
+mod jobs;
 mod logs;
 mod opening;
 mod power;

@@ -1,0 +1,145 @@
+//! Lists of jobs, for people and for those who look after workers.
+
+use roda_proto::AuthorId;
+use roda_proto::job::{QueueName, StateKind, WorkerId};
+use rusqlite::Connection;
+
+use super::queue;
+use super::row::{self, JobRow, Stored, kind_to_sql, select_job};
+use crate::{Reader, Result};
+
+/// Most jobs in one list; there may be more behind the last.
+pub const JOBS_LISTED_MAX: usize = 1000;
+
+/// Which jobs to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JobsQuery<'q> {
+    /// Only of this queue.
+    pub queue: Option<&'q QueueName>,
+    /// Only in this state.
+    pub state: Option<StateKind>,
+    /// Only those behind this one: go on where another list ended.
+    pub after: Option<JobCursor>,
+    /// At most so many, and never more than [`JOBS_LISTED_MAX`].
+    pub limit: usize,
+}
+
+/// Where a job stands in lists of this database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobCursor {
+    pub(super) queue: i64,
+    pub(super) number: i64,
+}
+
+/// A worker that runs jobs, by what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveWorker {
+    /// Which.
+    pub worker: WorkerId,
+    /// The author that claims for it: its node.
+    pub author: AuthorId,
+    /// How many jobs it runs.
+    pub running: u64,
+}
+
+pub(super) const IN_STATE: &str = select_job!(
+    "WHERE job.queue = ?1 AND job.state = ?2 AND job.number < ?3
+     ORDER BY job.number DESC LIMIT ?4"
+);
+pub(super) const RUNNING_OF: &str =
+    select_job!("WHERE job.state = 1 AND job.worker = ?1 ORDER BY job.claimer, job.number");
+pub(super) const LIVE_WORKERS: &str = "SELECT worker, claimer, count(*) FROM job
+     WHERE state = 1 GROUP BY worker, claimer";
+
+impl JobRow {
+    /// Its place in lists; what [`JobsQuery::after`] takes.
+    #[must_use]
+    pub const fn cursor(&self) -> JobCursor {
+        self.cursor
+    }
+}
+
+impl Reader {
+    /// Lists jobs queue by queue, those that came here last first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`](crate::StoreError::Damaged) names the row that fails.
+    pub fn jobs(&self, query: &JobsQuery<'_>) -> Result<Vec<JobRow>> {
+        let transaction = self.begin()?;
+        let limit = query.limit.min(JOBS_LISTED_MAX);
+        let queues = match query.queue {
+            Some(queue) => {
+                let found = queue::find(&transaction, queue)?;
+                found.map(|(number, _)| number).into_iter().collect()
+            }
+            None => all_queues(&transaction)?,
+        };
+        let mut jobs: Vec<Stored> = Vec::new();
+        for queue in queues {
+            let before = match query.after {
+                Some(after) if queue < after.queue => continue,
+                Some(after) if queue == after.queue => after.number,
+                _ => i64::MAX,
+            };
+            if jobs.len() >= limit {
+                break;
+            }
+            let room = limit - jobs.len();
+            jobs.extend(newest(&transaction, queue, query.state, (before, room))?);
+        }
+        let rows = jobs.into_iter().map(|stored| stored.into_row(&transaction));
+        rows.collect()
+    }
+
+    /// The jobs that a worker runs, by what is stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`](crate::StoreError::Damaged) names the row that fails.
+    pub fn running_of(&self, worker: &WorkerId) -> Result<Vec<JobRow>> {
+        let transaction = self.begin()?;
+        let jobs = row::load_all(&transaction, RUNNING_OF, [worker.0])?;
+        let rows = jobs.into_iter().map(|stored| stored.into_row(&transaction));
+        rows.collect()
+    }
+
+    /// The workers that run jobs, by what is stored: all that anybody may have to declare dead.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn live_workers(&self) -> Result<Vec<LiveWorker>> {
+        let transaction = self.begin()?;
+        let mut statement = transaction.prepare_cached(LIVE_WORKERS)?;
+        let workers = statement.query_map([], |row| {
+            Ok(LiveWorker {
+                worker: WorkerId(row.get(0)?),
+                author: AuthorId(row.get(1)?),
+                running: row.get(2)?,
+            })
+        })?;
+        Ok(workers.collect::<Result<_, _>>()?)
+    }
+}
+
+fn all_queues(connection: &Connection) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT topic FROM queue ORDER BY topic")?;
+    let queues = statement.query_map([], |row| row.get(0))?;
+    Ok(queues.collect::<Result<_, _>>()?)
+}
+
+/// The newest jobs of a queue below a number: of each state, merged.
+fn newest(
+    connection: &Connection,
+    queue: i64,
+    state: Option<StateKind>,
+    (before, limit): (i64, usize),
+) -> Result<Vec<Stored>> {
+    let mut jobs = Vec::new();
+    let wanted = |kind: &StateKind| state.is_none_or(|state| state == *kind);
+    for kind in StateKind::ALL.into_iter().filter(wanted) {
+        let of = (queue, kind_to_sql(kind), before, limit);
+        jobs.extend(row::load_all(connection, IN_STATE, of)?);
+    }
+    jobs.sort_by_key(|stored| std::cmp::Reverse(stored.number));
+    jobs.truncate(limit);
+    Ok(jobs)
+}

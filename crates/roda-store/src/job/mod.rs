@@ -1,0 +1,26 @@
+//! The index of jobs: their states, kept up with every append, and what a node asks about them.
+
+mod append;
+mod check;
+mod info;
+mod key;
+mod list;
+mod order;
+mod queue;
+mod ready;
+mod remove;
+mod row;
+mod said;
+
+pub use info::{
+    ATTEMPTS_LISTED_MAX, AttemptInfo, JobInfo, LoadedCheckpoint, LoadedPayload, Resolved,
+};
+pub use list::{JOBS_LISTED_MAX, JobCursor, JobsQuery, LiveWorker};
+pub use queue::QueueStats;
+pub use row::JobRow;
+
+pub(crate) use check::JobCheck;
+pub(crate) use queue::QueueChange;
+
+#[cfg(test)]
+mod tests;

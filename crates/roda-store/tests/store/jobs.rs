@@ -1,0 +1,7 @@
+//! Queues: what becomes of jobs, in whatever order one hears of it.
+
+mod check;
+mod kit;
+mod lists;
+mod orders;
+mod rules;
