@@ -159,6 +159,13 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Mirror(args) => mirror::run(app, &args).await?,
         Command::Lock(args) => return lock::run(app, args).await,
         Command::Locks(args) => locks::run(app, &args).await?,
+        Command::Push(_)
+        | Command::Work(_)
+        | Command::Jobs(_)
+        | Command::Job { .. }
+        | Command::Queue { .. }
+        | Command::Checkpoint { .. }
+        | Command::Worker(_) => return Err(Failure::new("not-built")),
         Command::Verify => return verify::run(app).await,
         Command::Completions { shell } => completions::run(app, shell)?,
         Command::Demo { fast } => demo::run(app, fast).await?,
