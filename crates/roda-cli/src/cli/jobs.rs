@@ -36,10 +36,10 @@ pub(crate) struct PushArgs {
           hide_possible_values = true)]
     pub(crate) on_crash: Option<String>,
     /// A job for each line.
-    #[arg(long, conflicts_with = "payload")]
+    #[arg(long)]
     pub(crate) lines: bool,
     /// A job for each part that ends with a zero byte.
-    #[arg(id = "null", short = '0', long, conflicts_with_all = ["payload", "lines"])]
+    #[arg(id = "null", short = '0', long, conflicts_with = "lines")]
     pub(crate) is_null: bool,
 }
 

@@ -22,8 +22,9 @@ help-push-on-crash = Depois de uma queda: “resume” continua do ponto salvo, 
 help-push-lines = Uma tarefa para cada linha da entrada padrão
 help-push-null = Uma tarefa para cada parte da entrada padrão terminada por um byte zero, como em “find -print0”
 help-push-examples =
-    Com --lines e --json, uma linha é {"{"}"payload": "…"{"}"} e, se quiser, "key", "delay", "at", "priority",
-    "max_tries", "order_key" e "on_crash". As opções valem para toda linha que não diz outra coisa.
+    Com --lines e --json, uma linha é {"{"}"payload": "…"{"}"} e, se quiser, "key", "delay", "at",
+    "priority", "max_tries", "order_key" e "on_crash". As opções valem para toda linha que não diz
+    outra coisa.
 
     Exemplos
       roda push miniaturas foto.jpg
@@ -38,10 +39,10 @@ help-work-idle-exit = Termina quando não há mais nada a fazer na fila
 help-work-command = O comando e seus argumentos, depois de “--”
 help-work-examples =
     O comando recebe a carga na entrada padrão, e RODA_JOB_ID, RODA_QUEUE, RODA_ATTEMPT, RODA_FENCE,
-    RODA_KEY e RODA_TRIES. Saída 0: feita. 85: o progresso está salvo, rode de novo. Qualquer outra: nova
-    tentativa mais tarde, no fim dada por morta. “roda checkpoint” guarda o progresso. Ele e tudo o que
-    iniciou terminam antes que a tarefa possa rodar em outro lugar. Ctrl-C: não toma mais tarefas, termina
-    as que rodam; duas vezes: encerra-as.
+    RODA_KEY e RODA_TRIES. Saída 0: feita. 85: o progresso está salvo, rode de novo. Qualquer outra:
+    nova tentativa mais tarde, no fim dada por morta. “roda checkpoint” guarda o progresso. O comando
+    e tudo o que iniciou terminam antes que a tarefa possa rodar em outro lugar. Ctrl-C: não toma mais
+    tarefas, termina as que rodam; duas vezes: encerra-as.
 
     Exemplos
       roda work miniaturas -j 4 -- ./faz-miniatura
@@ -90,12 +91,152 @@ help-checkpoint-save-done = Quanto está feito, para as pessoas
 help-checkpoint-save-total = De quanto
 help-checkpoint-save-examples =
     Exemplos
-      echo "$linha" | roda checkpoint save --done "$linha" --total 9000
-      inicio=$(roda checkpoint load); inicio=${"{"}inicio:-0{"}"}
+      n=$(roda checkpoint load); n=${"{"}n:-0{"}"}
+      echo "$n" | roda checkpoint save --done "$n" --total 9000
 help-checkpoint-load = Imprime o progresso desta tarefa; nada, se não há nenhum
+
+# Rótulos de tabelas
+jobs-head-id = ID
+jobs-head-queue = FILA
+jobs-head-state = ESTADO
+jobs-head-tries = TENTATIVAS
+jobs-head-progress = PROGRESSO
+jobs-head-node = NÓ
+jobs-head-took = LEVOU
+jobs-head-code = CÓDIGO
+jobs-head-pushed = ENTROU
+jobs-head-waiting = ESPERAM
+jobs-head-running = RODAM
+jobs-head-done = FEITAS
+jobs-head-dead = MORTAS
+jobs-head-cancelled = CANCELADAS
+jobs-head-held = RETIDAS
+jobs-head-duplicate = REPETIDAS
+job-head-attempt = TENTATIVA
+job-head-started = COMEÇOU
+job-head-outcome = DESFECHO
+job-waiting = espera
+job-running = roda
+job-done = feita
+job-dead = morta
+job-cancelled = cancelada
+job-held = retida
+job-duplicate = repetida
+job-cancelling = sendo cancelada
+job-outcome-failed = falhou
+job-outcome-again = mais uma vez
+job-outcome-returned = devolvida
+job-outcome-lost = perdida
+job-label-id = Tarefa
+job-label-queue = Fila
+job-label-state = Estado
+job-label-pushed = Entrou
+job-label-not-before = Não antes de
+job-label-duplicate = Igual a
+job-label-key = Chave
+job-label-order-key = Ordem
+job-label-priority = Prioridade
+job-label-tries = Tentativas
+job-label-on-crash = Em queda
+job-label-progress = Progresso
+job-label-code = Código
+job-label-payload = Carga
+job-tries = falhas: { $tries }, no máximo { $most }
+job-tries-endless = qualquer número
+
+# Resultados
+push-stored =
+    { $count ->
+        [one] { $count } tarefa foi guardada antes do erro.
+       *[other] { $count } tarefas foram guardadas antes do erro.
+    }
+jobs-none = Não há tarefas assim.
+jobs-more =
+    { $count ->
+        [one] Há mais: “-n N” mostra N delas, “-n 0” todas.
+       *[other] Estas são { $count }, e há mais: “-n N” mostra N delas, “-n 0” todas.
+    }
+job-is = { $job }: { $state }
+job-retried = { $job } será tentada de novo: { $state }
+job-cancel-told = { $job }: { $state }
+queues-none = Não há filas.
+queue-is-paused = em pausa
+queue-paused = { $queue } está em pausa: nenhuma tarefa dela começa.
+queue-resumed = { $queue } continua.
+queue-purged =
+    { $count ->
+        [one] { $count } tarefa que esperava em { $queue } foi cancelada.
+       *[other] { $count } tarefas que esperavam em { $queue } foram canceladas.
+    }
+worker-draining =
+    { $count ->
+        [one] Nenhuma tarefa mais; { $count } ainda roda. Mais uma vez a encerra.
+       *[other] Nenhuma tarefa mais; { $count } ainda rodam. Mais uma vez as encerra.
+    }
+worker-failed = { $job } falhou (código de saída { $code })
+worker-done = { $job } feita
+worker-again = { $job } salvou o progresso e roda de novo
+worker-returned = { $job } devolvida
+worker-cancelled = { $job } cancelada
 
 # Erros: uso
 error-usage-work-command = “{ $argument }” está onde só cabem uma fila e opções
     .hint = o comando vem depois de “--”: roda work FILA -- CMD
+error-usage-no-payload = falta a carga
+    .hint = escreva-a depois da fila, ou passe-a pela entrada padrão: … | roda push FILA
+error-usage-moment = “{ $value }” não é um momento
+    .hint = escreva 2026-05-04T03:02:01Z, ou 2026-05-04T00:02:01-03:00
+error-usage-past = { $value } já passou
+    .hint = confira o ano e o fuso, ou tire o --at para começar já
+error-usage-no-job = este comando não roda dentro de uma tarefa
+    .hint = “roda work FILA -- CMD” executa CMD para cada tarefa; CMD pode usar “roda checkpoint”
+
+# Erros: tarefas
+error-queue-empty = o nome de uma fila não pode ser vazio
+    .hint = use letras, dígitos, “-”, “_” e “.”
+error-queue-too-long = o nome de uma fila tem no máximo 100 bytes; este tem { $bytes }
+    .hint = escolha um nome mais curto
+error-queue-bad-character = o nome de uma fila não pode conter { $character }
+    .hint = use letras, dígitos, “-”, “_” e “.”
+error-queue-bad-start = o nome de uma fila não pode começar com { $character }
+    .hint = comece com uma letra ou um dígito
+error-unknown-queue = não há a fila “{ $queue }”
+    .hint = “roda queue list” as lista; “roda push { $queue } CARGA” começa esta
+error-job-id = “{ $job }” não é o id de uma tarefa
+    .hint = um id é como 3f2a9c01-17: ao menos 4 dígitos, “-” e um número; “roda jobs” os lista
+error-unknown-job = não há a tarefa “{ $job }”
+    .hint = “roda jobs” as lista; uma que acaba de entrar em outra máquina pode ainda estar a caminho
+error-ambiguous-job = “{ $job }” serve para várias tarefas
+    .hint = dê mais dígitos antes do “-”, como “roda jobs --json” os mostra
+error-unknown-attempt = a tarefa { $job } não tem a tentativa { $attempt }; ela teve { $count }
+    .hint = “roda job show { $job }” as lista
+error-job-payload-too-long = uma carga tem no máximo { $most } bytes; esta tem mais
+    .hint = ponha os dados em um arquivo e o caminho dele na carga; ou “--lines”, uma tarefa para cada linha
+error-job-line-too-long = a linha ou parte { $line } tem mais de { $most } bytes; as anteriores estão guardadas ({ $stored })
+    .hint = ponha os dados em um arquivo e o caminho dele na carga, e continue a partir daí
+error-job-line-json = a linha { $line } não é uma tarefa: { $reason }; as anteriores estão guardadas ({ $stored })
+    .hint = escreva {"{"}"payload": "…"{"}"}, um objeto em cada linha, e continue a partir daí
+error-job-key-empty = uma chave não pode ser vazia
+    .hint = tire-a, ou escolha o que distingue esta tarefa das outras, como o número de um pedido
+error-job-key-too-long = uma chave tem no máximo { $most } bytes; esta tem { $bytes }
+    .hint = o hash de uma chave longa também é uma chave
+error-job-key-conflict = a chave “{ $key }” é da tarefa { $job }, que tem outra carga ou outras opções
+    .hint = nada foi guardado; escolha outra chave, ou veja a tarefa: roda job show { $job }
+error-job-ended = a tarefa { $job } já terminou ({ $state })
+    .hint = “roda job show { $job }” diz como; uma morta roda de novo com “roda job retry { $job }”
+error-job-not-ended = a tarefa { $job } está em { $state }, e por isso não pode ser tentada de novo
+    .hint = só as mortas, canceladas ou retidas podem; “roda job cancel { $job }” encerra uma que roda
+error-job-attempt-over = a tentativa { $attempt } da tarefa { $job } acabou: ela não vale mais
+    .hint = nada foi guardado; encerre este processo, a tarefa roda em outro lugar ou terminou
+error-job-is-dead = a tarefa { $job } está morta: falhou vezes demais, por último com o código de saída { $code }
+    .hint = “roda job log { $job }” mostra o que ela imprimiu, “roda job retry { $job }” tenta de novo
+error-job-is-cancelled = a tarefa { $job } foi cancelada
+    .hint = “roda job retry { $job }” a executa mesmo assim
+error-job-wait-timeout = a tarefa { $job } não terminou a tempo: está em { $state }
+    .hint = espere mais com --timeout D, ou veja o que a segura: roda job show { $job }
+error-checkpoint-too-long = um ponto salvo tem no máximo { $most } bytes; este tem mais
+    .hint = ponha os dados em um arquivo que todos os trabalhadores veem e o caminho dele no ponto salvo
+error-request-worker = “{ $worker }” não é o nome de um trabalhador
+    .hint = docs/control-api.md mostra o que é preciso
 error-not-built = isto ainda não está pronto
     .hint = espere a próxima versão

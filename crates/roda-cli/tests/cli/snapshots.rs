@@ -118,7 +118,13 @@ fn completions_name_the_commands_for_every_shell() {
         let ended = run(&["completions", shell]);
         assert_eq!(ended.code, Some(0));
         assert!(ended.stdout.contains("history"), "{shell}");
-        for hidden in ["danger-loss", "bench-worker", "daemon", "__exec", "__work"] {
+        for hidden in [
+            "danger-loss",
+            "bench-worker",
+            "daemon",
+            "__exec",
+            "timeout-ms",
+        ] {
             assert!(!ended.stdout.contains(hidden), "{hidden} in {shell}");
         }
     }
