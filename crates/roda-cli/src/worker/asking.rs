@@ -53,7 +53,7 @@ impl<T: Send + 'static> Asking<T> {
                 Failure::new("daemon-lost").with("reason", error.to_string()),
             ))
         });
-        let pause = matches!(answer, Err(Fault::Passing(_))).then_some(RETRY_PAUSE);
+        let pause = answer.is_err().then_some(RETRY_PAUSE);
         *self = Self::Idle(pause.map(|pause| Instant::now() + pause));
         answer
     }

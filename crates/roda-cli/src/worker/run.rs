@@ -376,7 +376,10 @@ impl<'a> Worker<'a> {
 
     /// No more jobs: those that have not begun go back.
     fn drain(&mut self) {
-        self.draining_since.get_or_insert_with(Instant::now);
+        if self.draining_since.is_some() {
+            return;
+        }
+        self.draining_since = Some(Instant::now());
         // The next question, without a free slot, makes the node answer this one.
         self.poll.withdraw();
         for claimed in std::mem::take(&mut self.backlog) {

@@ -254,9 +254,10 @@ impl Answers {
             .iter()
             .rev()
             .find(|(start, ..)| line.starts_with(start));
-        found.map_or((200, "{}".to_owned()), |(_, status, body)| {
-            (*status, body.clone())
-        })
+        match found {
+            Some((_, status, body)) => (*status, body.clone()),
+            None => (200, "{}".to_owned()),
+        }
     }
 
     fn to_worker(&self, line: &str, body: &Value, turn: u64) -> Value {
