@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::api::client::Client;
 use crate::api::server::{Shared, Socket, router};
+use crate::api::work::Desks;
 use crate::error::{Failure, Result};
 use crate::holds::Holds;
 use crate::home::{Config, Home};
@@ -246,6 +247,7 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
                 socket: home.socket(),
                 stop: Notify::new(),
                 holds: Holds::new(),
+                desks: Desks::default(),
                 timings,
             }),
             socket,

@@ -203,11 +203,16 @@ impl Failure {
             "broken-pipe" => Exit::Signal(13),
             "interrupted" => Exit::Signal(2),
             "terminated" => Exit::Signal(15),
-            "join-timeout" | "lock-busy" | "lock-no-quorum" | "lock-held-by-parent" => Exit::Busy,
+            "join-timeout"
+            | "job-wait-timeout"
+            | "lock-busy"
+            | "lock-no-quorum"
+            | "lock-held-by-parent" => Exit::Busy,
             "command-not-executable" => Exit::NotExecutable,
             "command-not-found" => Exit::NotFound,
             code if code.starts_with("lock-lost") => Exit::Lost,
-            code if ["usage-", "topic-", "lock-name-"]
+            "job-id" | "job-key-empty" | "job-key-too-long" => Exit::Usage,
+            code if ["usage-", "topic-", "queue-", "lock-name-"]
                 .iter()
                 .any(|kind| code.starts_with(kind)) =>
             {

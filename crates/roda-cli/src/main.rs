@@ -17,6 +17,7 @@ mod net;
 mod output;
 mod scratch;
 mod tree;
+mod worker;
 mod wrapper;
 
 use std::process::ExitCode;

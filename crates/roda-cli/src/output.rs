@@ -32,6 +32,8 @@ pub(crate) enum Colour {
     Dim,
     /// Headings.
     Bold,
+    /// As the terminal has it.
+    Plain,
 }
 
 impl Colour {
@@ -42,6 +44,7 @@ impl Colour {
             Self::Cyan => "36",
             Self::Dim => "2",
             Self::Bold => "1",
+            Self::Plain => "0",
         }
     }
 }
@@ -155,7 +158,7 @@ pub(crate) fn words(catalogue: &Catalogue, failure: &Failure) -> (String, Option
 }
 
 fn paint(wanted: bool, colour: Colour, text: &str) -> String {
-    if wanted {
+    if wanted && !matches!(colour, Colour::Plain) {
         format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code())
     } else {
         text.to_owned()

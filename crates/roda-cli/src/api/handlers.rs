@@ -50,8 +50,12 @@ impl IntoResponse for Refused {
             "stopped" => StatusCode::SERVICE_UNAVAILABLE,
             "lock-no-quorum" => StatusCode::SERVICE_UNAVAILABLE,
             "lock-not-held" | "lock-busy" | "lock-held-by-parent" => StatusCode::CONFLICT,
-            "too-long" | "empty-text" => StatusCode::BAD_REQUEST,
-            _ if ["topic-", "request-", "lock-name-"]
+            "job-key-conflict" | "job-ended" | "job-not-ended" | "job-attempt-over" => {
+                StatusCode::CONFLICT
+            }
+            "not-built" => StatusCode::NOT_IMPLEMENTED,
+            "too-long" | "empty-text" | "checkpoint-too-long" => StatusCode::BAD_REQUEST,
+            _ if ["topic-", "request-", "lock-name-", "queue-", "job-"]
                 .iter()
                 .any(|kind| code.starts_with(kind)) =>
             {

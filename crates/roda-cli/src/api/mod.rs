@@ -1,9 +1,16 @@
 //! The control API: HTTP and JSON over a Unix socket, described in `docs/control-api.md`.
 
+pub(crate) mod blob;
 pub(crate) mod client;
 pub(crate) mod follow;
 pub(crate) mod handlers;
+pub(crate) mod job_backend;
+pub(crate) mod job_checks;
+pub(crate) mod job_types;
+pub(crate) mod jobs;
 pub(crate) mod lock_types;
 pub(crate) mod locks;
 pub(crate) mod server;
 pub(crate) mod types;
+pub(crate) mod work;
+pub(crate) mod work_types;

@@ -12,7 +12,8 @@ use axum::routing::{delete, get, post};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
-use super::{handlers, locks};
+use super::work::{self, Desks};
+use super::{handlers, jobs, locks};
 use crate::error::{Failure, Result};
 use crate::holds::Holds;
 
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) stop: Notify,
     /// Who holds locks through the API.
     pub(crate) holds: Holds,
+    /// Where workers ask.
+    pub(crate) desks: Desks,
     /// How long locks outlive a lost machine.
     pub(crate) timings: roda::Timings,
 }
@@ -58,10 +61,32 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/holds/{hold}/child", post(locks::register))
         .route("/v1/locks", get(locks::report))
         .route("/v1/locks/{lock}/force", post(locks::force))
+        .merge(jobs_router())
         .route("/v1/verify", post(handlers::verify))
         .fallback(handlers::unknown)
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .with_state(shared)
+}
+
+fn jobs_router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/v1/jobs", get(jobs::list))
+        .route("/v1/jobs/{job}", get(jobs::show))
+        .route("/v1/jobs/{job}/wait", get(jobs::wait))
+        .route("/v1/jobs/{job}/cancel", post(jobs::cancel))
+        .route("/v1/jobs/{job}/retry", post(jobs::retry))
+        .route(
+            "/v1/jobs/{job}/checkpoint",
+            get(jobs::load_checkpoint).post(jobs::save_checkpoint),
+        )
+        .route("/v1/queues", get(jobs::queues))
+        .route("/v1/queues/{queue}", get(jobs::queue))
+        .route("/v1/queues/{queue}/jobs", post(jobs::push))
+        .route("/v1/queues/{queue}/pause", post(jobs::pause))
+        .route("/v1/queues/{queue}/resume", post(jobs::resume))
+        .route("/v1/queues/{queue}/purge", post(jobs::purge))
+        .route("/v1/workers/{worker}/poll", post(work::poll))
+        .route("/v1/workers/{worker}/ends", post(work::ends))
 }
 
 /// A socket that only its owner may use; the file goes when this is dropped.

@@ -85,7 +85,8 @@ pub(crate) fn time_text(hlc: Hlc) -> String {
     format!("{:.3}", timestamp(hlc))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two digits for each byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -36,7 +36,7 @@ pub(crate) fn parse(arguments: &[OsString], ui: &Ui) -> Result<Parsed, Failure> 
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 Ok(Parsed::Text(error.to_string(), Exit::Usage))
             }
-            _ => Err(usage_failure(&error, is_lock(arguments))),
+            _ => Err(usage_failure(&error, command_name(arguments))),
         },
     }
 }
@@ -191,7 +191,7 @@ fn localise_usage(command: &mut Command, options: &str, subcommand: &str) {
 }
 
 /// clap's error as one of ours.
-fn usage_failure(error: &clap::Error, is_lock: bool) -> Failure {
+fn usage_failure(error: &clap::Error, command: Option<&str>) -> Failure {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(", "),
@@ -202,12 +202,12 @@ fn usage_failure(error: &clap::Error, is_lock: bool) -> Failure {
     let argument = context(ContextKind::InvalidArg);
     match error.kind() {
         // The commonest slip: a command without the “--” before it.
-        ErrorKind::UnknownArgument if is_lock && !argument.starts_with('-') => {
-            Failure::new("usage-lock-command").with("argument", argument)
-        }
-        ErrorKind::UnknownArgument => {
-            Failure::new("usage-unknown-argument").with("argument", argument)
-        }
+        ErrorKind::UnknownArgument => Failure::new(match command {
+            Some("lock") if !argument.starts_with('-') => "usage-lock-command",
+            Some("work") if !argument.starts_with('-') => "usage-work-command",
+            _ => "usage-unknown-argument",
+        })
+        .with("argument", argument),
         ErrorKind::InvalidSubcommand => {
             let command = context(ContextKind::InvalidSubcommand);
             let similar = context(ContextKind::SuggestedSubcommand);
@@ -237,10 +237,16 @@ fn usage_failure(error: &clap::Error, is_lock: bool) -> Failure {
     }
 }
 
-/// Whether the command is `roda lock`, as far as one sees without parsing.
-fn is_lock(arguments: &[OsString]) -> bool {
-    let mut before = arguments.iter().take_while(|argument| *argument != "--");
-    before.any(|argument| argument == "lock")
+/// The command's name, as far as one sees without parsing.
+fn command_name(arguments: &[OsString]) -> Option<&str> {
+    let mut arguments = arguments.iter().skip(1).map(|argument| argument.to_str());
+    loop {
+        match arguments.next()?? {
+            "--home" | "--lang" => drop(arguments.next()),
+            option if option.starts_with('-') => {}
+            name => return Some(name),
+        }
+    }
 }
 
 const ORDER_GLOBAL: usize = 500;

@@ -1,6 +1,7 @@
 //! The command line as data. Its help texts come from the catalogue: see [`help`].
 
 pub(crate) mod help;
+mod jobs;
 mod locks;
 pub(crate) mod parse;
 
@@ -11,6 +12,9 @@ use clap::{Args, Parser, Subcommand};
 use roda::LockName;
 
 use crate::home::{Config, LockTiming};
+pub(crate) use jobs::{
+    CheckpointAction, JobAction, JobsArgs, PushArgs, QueueAction, WorkArgs, WorkerArgs,
+};
 pub(crate) use locks::{LockAction, LockArgs, LocksArgs};
 
 /// The whole command line.
@@ -168,6 +172,33 @@ pub(crate) enum Command {
     Lock(LockArgs),
     /// Shows who has which lock and who waits.
     Locks(LocksArgs),
+    /// Adds jobs to a queue.
+    Push(PushArgs),
+    /// Runs a command for each job of a queue.
+    Work(WorkArgs),
+    /// Lists jobs.
+    Jobs(JobsArgs),
+    /// Something about a job.
+    #[command(arg_required_else_help = true)]
+    Job {
+        /// What.
+        #[command(subcommand)]
+        what: JobAction,
+    },
+    /// Something about a queue.
+    #[command(arg_required_else_help = true)]
+    Queue {
+        /// What.
+        #[command(subcommand)]
+        what: QueueAction,
+    },
+    /// The progress of a job.
+    #[command(arg_required_else_help = true)]
+    Checkpoint {
+        /// What.
+        #[command(subcommand)]
+        what: CheckpointAction,
+    },
     /// Checks all that is stored.
     Verify,
     /// Prints a completion script.
@@ -209,6 +240,9 @@ pub(crate) enum Command {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// What `roda work` runs under the worker's lock.
+    #[command(name = "__work", hide = true)]
+    Worker(WorkerArgs),
     /// One process of a benchmark.
     #[command(hide = true)]
     BenchWorker {

@@ -44,6 +44,18 @@ pub(crate) fn since(text: &str, now: Timestamp) -> Result<Hlc> {
     Ok(Hlc::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
 
+/// A moment that is still to come.
+pub(crate) fn future(text: &str, now: Timestamp) -> Result<Timestamp> {
+    let moment = text
+        .parse::<Timestamp>()
+        .map_err(|_no_time| Failure::new("usage-moment").with("value", text))?;
+    // What was worked out a moment ago is not a mistake.
+    if moment.as_second() + PAST_SECONDS_MAX < now.as_second() {
+        return Err(Failure::new("usage-past").with("value", text));
+    }
+    Ok(moment)
+}
+
 /// A share between 0 and 1.
 pub(crate) fn share(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
@@ -51,6 +63,9 @@ pub(crate) fn share(text: &str) -> std::result::Result<f64, String> {
         _ => Err("0..1".to_owned()),
     }
 }
+
+/// So long ago counts as now.
+const PAST_SECONDS_MAX: i64 = 60;
 
 #[cfg(test)]
 mod tests {
@@ -83,6 +98,17 @@ mod tests {
         assert_eq!(hour_ago, since("2026-05-03T23:02:01-03:00", now).unwrap());
         assert_eq!(since("99999d", now).unwrap(), Hlc::ZERO);
         assert_eq!(since("yesterday", now).unwrap_err().code, "usage-since");
+    }
+
+    #[test]
+    fn a_moment_to_come_has_not_passed() {
+        let now: Timestamp = "2026-05-04T03:02:01Z".parse().unwrap();
+        assert!(future("2026-05-04T00:02:02-03:00", now).is_ok());
+        assert!(future("2026-05-04T03:01:30Z", now).is_ok(), "just now");
+        let code = |text| future(text, now).unwrap_err().code;
+        assert_eq!(code("2016-05-04T03:02:02Z"), "usage-past");
+        assert_eq!(code("tomorrow"), "usage-moment");
+        assert_eq!(code("-1s"), "usage-moment");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod bench;
 mod bench_lock;
 mod chat;
+mod checkpoint;
+mod columns;
 mod completions;
 mod create;
 mod demo;
@@ -11,6 +13,8 @@ mod help;
 mod history;
 mod input;
 mod invite;
+mod job;
+mod jobs;
 mod join;
 mod leave;
 mod lock;
@@ -19,12 +23,16 @@ mod members;
 mod messages;
 mod mirror;
 mod plain_multicast;
+mod push;
+mod queue;
 mod remove;
 mod say;
+mod screen;
 mod status;
 mod topics;
 mod up;
 mod verify;
+mod work;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, PipeReader, PipeWriter};
@@ -39,6 +47,8 @@ use crate::error::{Exit, Failure, Result};
 use crate::home::Home;
 use crate::i18n::Language;
 use crate::output::Ui;
+
+pub(crate) use jobs::table::short;
 
 /// What every command needs.
 pub(crate) struct App {
@@ -114,7 +124,7 @@ fn run(app: &mut App, cli: Cli) -> Result<Exit> {
     {
         return Ok(crate::wrapper::exec(&app.ui, *pipe, *parent, command));
     }
-    if matches!(cli.command, Command::Lock(_)) {
+    if matches!(cli.command, Command::Lock(_) | Command::Work(_)) {
         // Without one, the start of the command will tell.
         app.pipe = std::io::pipe().ok();
     }
@@ -159,6 +169,13 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Mirror(args) => mirror::run(app, &args).await?,
         Command::Lock(args) => return lock::run(app, args).await,
         Command::Locks(args) => locks::run(app, &args).await?,
+        Command::Push(args) => push::run(app, &args).await?,
+        Command::Work(args) => return work::run(app, args).await,
+        Command::Jobs(args) => jobs::run(app, &args).await?,
+        Command::Job { what } => return job::run(app, what).await,
+        Command::Queue { what } => queue::run(app, what).await?,
+        Command::Checkpoint { what } => checkpoint::run(app, what).await?,
+        Command::Worker(args) => return crate::worker::run(app, args).await,
         Command::Verify => return verify::run(app).await,
         Command::Completions { shell } => completions::run(app, shell)?,
         Command::Demo { fast } => demo::run(app, fast).await?,

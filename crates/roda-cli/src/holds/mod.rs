@@ -211,7 +211,7 @@ impl Hold {
 }
 
 /// A name that nobody guesses and no other hold has.
-fn random_id() -> Result<String> {
+pub(crate) fn random_id() -> Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom(&mut bytes, GetRandomFlags::empty())
         .map_err(|error| Failure::new("runtime").with("reason", error.to_string()))?;

@@ -1,4 +1,4 @@
-//! The texts, in two languages, from one catalogue each.
+//! The texts, in two languages, from one catalogue each; what is about jobs has files of its own.
 
 use std::collections::BTreeMap;
 
@@ -110,8 +110,8 @@ impl Catalogue {
     }
 }
 
-const ENGLISH: &str = include_str!("en.ftl");
-const PORTUGUESE: &str = include_str!("pt-BR.ftl");
+const ENGLISH: &str = concat!(include_str!("en.ftl"), include_str!("en-jobs.ftl"));
+const PORTUGUESE: &str = concat!(include_str!("pt-BR.ftl"), include_str!("pt-BR-jobs.ftl"));
 
 #[cfg(test)]
 mod tests;

@@ -64,7 +64,7 @@ impl Child {
         // A command that does not read must not stop its wrapper.
         fcntl_setfl(&pipe, OFlags::NONBLOCK).map_err(|errno| fault(errno.into()))?;
         let number = reader.as_raw_fd().to_string();
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(program::OWN_PROGRAM);
         command
             .arg0("roda")
             .args(plan.options)
@@ -165,7 +165,7 @@ fn strangers(own: &Process) -> Vec<Process> {
 }
 
 /// The holds that this process runs under, with the new one behind.
-fn markers(hold: &str) -> OsString {
+pub(crate) fn markers(hold: &str) -> OsString {
     match std::env::var_os(HOLD_VARIABLE).filter(|outer| !outer.is_empty()) {
         Some(mut outer) => {
             outer.push(",");
@@ -188,10 +188,11 @@ pub(crate) fn exec(ui: &Ui, pipe: u32, parent: u32, command: &[OsString]) -> Exi
         // The lock is not wanted any more.
         return Exit::NotStarted;
     };
-    let error = Command::new(program)
-        .args(&command[1..])
-        .env("RODA_FENCE", fence)
-        .exec();
+    let mut child = Command::new(program);
+    if *program == *program::OWN_PROGRAM {
+        child.arg0("roda");
+    }
+    let error = child.args(&command[1..]).env("RODA_FENCE", fence).exec();
     let failure = program::start_failure(program, &error);
     ui.failure(&failure);
     failure.exit()

@@ -23,13 +23,14 @@ use self::child::{Child, Plan};
 use self::lease::Lease;
 use self::link::Link;
 use self::running::Running;
-use self::signals::Signals;
 use crate::api::lock_types::{HoldEvent, HoldRequest};
 use crate::commands::App;
 use crate::error::{Exit, Failure, Result};
 use crate::tree::HOLD_VARIABLE;
 
-pub(crate) use child::exec;
+pub(crate) use child::{exec, markers};
+pub(crate) use program::{OWN_PROGRAM, check, start_failure};
+pub(crate) use signals::Signals;
 
 /// What to run under which locks.
 pub(crate) struct Wish {
@@ -53,7 +54,7 @@ pub(crate) async fn run(
     let Some(program) = wish.command.first() else {
         return Err(Failure::new("command-not-found").with("command", ""));
     };
-    program::check(program)?;
+    check(program)?;
     let mut signals = Signals::new();
     signals.listen(&signals::ENDING)?;
     wish.request.inside = outer_holds();

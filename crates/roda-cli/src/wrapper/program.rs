@@ -8,11 +8,14 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::error::{Failure, Result};
 
+/// Roda itself, whatever has become of its file meanwhile.
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// Looks for the program as the system will.
 ///
 /// # Errors
 /// It does not exist, or is not executable.
-pub(super) fn check(program: &OsStr) -> Result<()> {
+pub(crate) fn check(program: &OsStr) -> Result<()> {
     check_in(program, std::env::var_os("PATH"))
 }
 
@@ -38,7 +41,7 @@ fn check_in(program: &OsStr, path: Option<OsString>) -> Result<()> {
 }
 
 /// A failed start as one of ours; the file may have changed since [`check`].
-pub(super) fn start_failure(program: &OsStr, error: &std::io::Error) -> Failure {
+pub(crate) fn start_failure(program: &OsStr, error: &std::io::Error) -> Failure {
     let program = Path::new(program);
     if error.kind() == std::io::ErrorKind::NotFound {
         return Failure::new("command-not-found").with("command", program);

@@ -20,14 +20,14 @@ pub(super) const RUNNING: [Signal; 5] = [
 ];
 
 /// Signals as they come.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     incoming: Vec<(Signal, Incoming)>,
     ignored: u64,
 }
 
 impl Signals {
     /// Listens for none yet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self {
             incoming: Vec::new(),
@@ -37,7 +37,7 @@ impl Signals {
 
     /// Listens for these too, but not for what this process was told to ignore, as by `nohup`: the
     /// command inherits that.
-    pub(super) fn listen(&mut self, signals: &[Signal]) -> Result<()> {
+    pub(crate) fn listen(&mut self, signals: &[Signal]) -> Result<()> {
         for wanted in signals {
             let raw = wanted.as_raw();
             if self.ignored & (1 << (raw - 1)) == 0 {
@@ -50,7 +50,7 @@ impl Signals {
     }
 
     /// The next signal. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|context| {
             for (signal, incoming) in &mut self.incoming {
                 if let Poll::Ready(Some(())) = incoming.poll_recv(context) {

@@ -1,11 +1,12 @@
 //! A node that grants, stays silent or dies exactly when a test wants it to.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,6 +30,17 @@ pub(crate) struct FakeNode {
     pub(crate) hold: String,
     requests: Receiver<Request>,
     events: Arc<Mutex<Vec<UnixStream>>>,
+    answers: Arc<Answers>,
+}
+
+/// What is answered besides holds.
+#[derive(Default)]
+struct Answers {
+    /// By the beginning of the request's first line: a status and a body.
+    fixed: Mutex<Vec<(String, u16, String)>>,
+    /// For workers that ask: how many have, and what comes next.
+    polls: Mutex<(u64, VecDeque<Value>)>,
+    changed: Condvar,
 }
 
 impl FakeNode {
@@ -49,11 +61,16 @@ impl FakeNode {
             hold: hold.clone(),
             requests,
             events: Arc::clone(&events),
+            answers: Arc::default(),
         };
+        let answers = Arc::clone(&node.answers);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (sender, events, hold) = (sender.clone(), Arc::clone(&events), hold.clone());
-                std::thread::spawn(move || serve(stream.unwrap(), &sender, &events, &hold));
+                let answers = Arc::clone(&answers);
+                std::thread::spawn(move || {
+                    serve(stream.unwrap(), &sender, &events, &hold, &answers);
+                });
             }
         });
         node
@@ -72,6 +89,34 @@ impl FakeNode {
         let request = self.requests.recv_timeout(PATIENCE).unwrap();
         assert!(request.line.starts_with(start), "{}", request.line);
         request
+    }
+
+    /// The next request whose first line starts so, whatever comes before it.
+    #[track_caller]
+    pub(crate) fn skip_to(&self, start: &str, part: &str) -> Request {
+        loop {
+            let request = self.requests.recv_timeout(PATIENCE).unwrap();
+            if request.line.starts_with(start) && request.line.contains(part) {
+                return request;
+            }
+        }
+    }
+
+    /// The requests so far.
+    pub(crate) fn all_requests(&self) -> Vec<Request> {
+        self.requests.try_iter().collect()
+    }
+
+    /// Answers requests whose first line starts so from now on.
+    pub(crate) fn answer(&self, start: &str, status: u16, body: &str) {
+        let mut fixed = self.answers.fixed.lock().unwrap();
+        fixed.push((start.to_owned(), status, body.to_owned()));
+    }
+
+    /// Answers the next question of a worker.
+    pub(crate) fn offer(&self, reply: Value) {
+        self.answers.polls.lock().unwrap().1.push_back(reply);
+        self.answers.changed.notify_all();
     }
 
     /// Whether nobody asked for anything.
@@ -144,6 +189,7 @@ fn serve(
     requests: &Sender<Request>,
     events: &Mutex<Vec<UnixStream>>,
     hold: &str,
+    answers: &Answers,
 ) {
     let mut out = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
@@ -164,8 +210,10 @@ fn serve(
         reader.read_exact(&mut body).unwrap();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let is_hold = line.starts_with("POST /v1/holds ");
+        let turn = answers.supersede(&line);
         // Before the answer: whoever gets it asks for more, which must come second here.
         let line = std::mem::take(&mut line);
+        let (asked, wish) = (line.clone(), Value::clone(&body));
         if requests.send(Request { line, body }).is_err() {
             return;
         }
@@ -177,10 +225,55 @@ fn serve(
             write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{event}\n").unwrap();
             return;
         }
+        let (status, body) = answers.to(&asked, &wish, turn);
+        let len = body.len();
         drop(write!(
             out,
-            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{{}}"
+            "HTTP/1.1 {status} X\r\ncontent-length: {len}\r\n\r\n{body}"
         ));
+    }
+}
+
+impl Answers {
+    /// Like a node: whoever asks later, or tells of an end, has earlier questions answered.
+    fn supersede(&self, line: &str) -> u64 {
+        let mut polls = self.polls.lock().unwrap();
+        if line.starts_with("POST /v1/workers/") {
+            polls.0 += 1;
+            self.changed.notify_all();
+        }
+        polls.0
+    }
+
+    fn to(&self, line: &str, body: &Value, turn: u64) -> (u16, String) {
+        if line.starts_with("POST /v1/workers/") {
+            return (200, self.to_worker(line, body, turn).to_string());
+        }
+        let fixed = self.fixed.lock().unwrap();
+        let found = fixed
+            .iter()
+            .rev()
+            .find(|(start, ..)| line.starts_with(start));
+        match found {
+            Some((_, status, body)) => (*status, body.clone()),
+            None => (200, "{}".to_owned()),
+        }
+    }
+
+    fn to_worker(&self, line: &str, body: &Value, turn: u64) -> Value {
+        if !line.contains("/poll") || body["wait_ms"] == 0 {
+            return json!({});
+        }
+        let mut polls = self.polls.lock().unwrap();
+        loop {
+            if polls.0 != turn {
+                return json!({});
+            }
+            if let Some(reply) = polls.1.pop_front() {
+                return reply;
+            }
+            polls = self.changed.wait(polls).unwrap();
+        }
     }
 }
 

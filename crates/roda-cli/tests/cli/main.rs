@@ -5,11 +5,14 @@
 )]
 
 mod bad_input;
+mod bad_jobs;
 mod bad_locks;
 mod fake_node;
+mod jobs;
 mod locks;
 mod one_machine;
 mod plain_multicast;
 mod roda;
 mod snapshots;
+mod work;
 mod wrapper;

@@ -21,7 +21,7 @@ fn compare(name: &str, text: &str) {
     assert!(text == expected, "{name} is longer or shorter now");
 }
 
-const COMMANDS: [&[&str]; 26] = [
+const COMMANDS: [&[&str]; 43] = [
     &[],
     &["create"],
     &["invite"],
@@ -40,6 +40,23 @@ const COMMANDS: [&[&str]; 26] = [
     &["lock"],
     &["lock", "release"],
     &["locks"],
+    &["push"],
+    &["work"],
+    &["jobs"],
+    &["job"],
+    &["job", "show"],
+    &["job", "wait"],
+    &["job", "retry"],
+    &["job", "cancel"],
+    &["job", "log"],
+    &["queue"],
+    &["queue", "list"],
+    &["queue", "pause"],
+    &["queue", "purge"],
+    &["queue", "stats"],
+    &["checkpoint"],
+    &["checkpoint", "save"],
+    &["checkpoint", "load"],
     &["verify"],
     &["completions"],
     &["demo"],
@@ -101,7 +118,13 @@ fn completions_name_the_commands_for_every_shell() {
         let ended = run(&["completions", shell]);
         assert_eq!(ended.code, Some(0));
         assert!(ended.stdout.contains("history"), "{shell}");
-        for hidden in ["danger-loss", "bench-worker", "daemon", "__exec"] {
+        for hidden in [
+            "danger-loss",
+            "bench-worker",
+            "daemon",
+            "__exec",
+            "timeout-ms",
+        ] {
             assert!(!ended.stdout.contains(hidden), "{hidden} in {shell}");
         }
     }

@@ -1,6 +1,7 @@
 //! Locks for people.
 
-use crate::api::lock_types::{HolderReply, LocksReply, NodeName, WaiterReply};
+use crate::api::lock_types::{HolderReply, LocksReply, WaiterReply};
+use crate::commands::columns::{Row, aligned, node_name as name, time};
 use crate::output::{Colour, Ui, escaped};
 
 /// The whole report: who votes, then a row for each holder and waiter.
@@ -11,23 +12,23 @@ pub(super) fn text(ui: &Ui, report: &LocksReply) -> String {
         text.push('\n');
         return text;
     }
-    let mut table = Table::new(ui);
+    let mut rows = vec![head(ui)];
     for lock in &report.locks {
         let name = escaped(&lock.lock).into_owned();
         let holders = lock.holders.iter().map(|holder| holder_row(ui, holder));
         let waiters = lock.waiters.iter().map(|waiter| waiter_row(ui, waiter));
-        let mut rows: Vec<Row> = holders.chain(waiters).collect();
-        if rows.is_empty() {
-            rows.push(Row::new(Colour::Dim, [ui.text("locks-free", &[])]));
+        let mut of_lock: Vec<Row> = holders.chain(waiters).collect();
+        if of_lock.is_empty() {
+            of_lock.push(Row::new(Colour::Dim, [ui.text("locks-free", &[])]));
         }
-        for (at, mut row) in rows.into_iter().enumerate() {
+        for (at, mut row) in of_lock.into_iter().enumerate() {
             // The name stands once, so that the eye finds where a lock begins.
             let name = if at == 0 { name.clone() } else { String::new() };
             row.cells.insert(0, name);
-            table.rows.push(row);
+            rows.push(row);
         }
     }
-    text.push_str(&table.text());
+    text.push_str(&aligned(ui, &rows, &[SINCE, FENCE, PRIORITY, BOUND]));
     text
 }
 
@@ -42,28 +43,6 @@ fn voters(ui: &Ui, report: &LocksReply) -> String {
             ("count", report.voters.len().into()),
         ],
     )
-}
-
-fn name(node: &NodeName) -> String {
-    if node.nick.is_empty() {
-        node.node.chars().take(8).collect()
-    } else {
-        escaped(&node.nick).into_owned()
-    }
-}
-
-struct Row {
-    colour: Colour,
-    cells: Vec<String>,
-}
-
-impl Row {
-    fn new<const N: usize>(colour: Colour, cells: [String; N]) -> Self {
-        Self {
-            colour,
-            cells: cells.into(),
-        }
-    }
 }
 
 fn holder_row(ui: &Ui, holder: &HolderReply) -> Row {
@@ -113,30 +92,10 @@ fn with_permits(ui: &Ui, state: String, permits: Option<u32>) -> String {
     }
 }
 
-/// A duration in its two largest units.
-fn time(millis: u64) -> String {
-    let seconds = millis / 1000;
-    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
-    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
-    if days > 0 {
-        format!("{days}d {hours:02}h")
-    } else if hours > 0 {
-        format!("{hours}h {minutes:02}m")
-    } else if minutes > 0 {
-        format!("{minutes}m {rest:02}s")
-    } else {
-        format!("{rest}.{}s", millis % 1000 / 100)
-    }
-}
-
-struct Table<'a> {
-    ui: &'a Ui,
-    rows: Vec<Row>,
-}
-
-impl<'a> Table<'a> {
-    fn new(ui: &'a Ui) -> Self {
-        let head = [
+fn head(ui: &Ui) -> Row {
+    Row::new(
+        Colour::Bold,
+        [
             ui.text("locks-head-lock", &[]),
             ui.text("locks-head-state", &[]),
             ui.text("locks-head-node", &[]),
@@ -144,41 +103,19 @@ impl<'a> Table<'a> {
             ui.text("locks-head-fence", &[]),
             ui.text("locks-head-priority", &[]),
             ui.text("locks-head-bound", &[]),
-        ];
-        let rows = vec![Row::new(Colour::Bold, head)];
-        Self { ui, rows }
-    }
-
-    fn text(&self) -> String {
-        let columns = self.rows.iter().map(|row| row.cells.len()).max();
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.cells.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns.unwrap_or(0)).map(width).collect();
-        let mut text = String::new();
-        for row in &self.rows {
-            let cells = row.cells.iter().zip(&widths).enumerate();
-            let cells = cells.map(|(column, (cell, width))| match column {
-                // Numbers stand right, so that their size shows.
-                SINCE | FENCE.. => format!("{cell:>width$}"),
-                _ => format!("{cell:<width$}"),
-            });
-            let line = cells.collect::<Vec<_>>().join("  ");
-            text.push_str(&self.ui.paint(row.colour, line.trim_end()));
-            text.push('\n');
-        }
-        text
-    }
+        ],
+    )
 }
 
 const SINCE: usize = 3;
 const FENCE: usize = 4;
+const PRIORITY: usize = 5;
+const BOUND: usize = 6;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::lock_types::LockReply;
+    use crate::api::lock_types::{LockReply, NodeName};
     use crate::i18n::Language;
 
     fn node(nick: &str) -> NodeName {
@@ -254,14 +191,5 @@ x       free
             ..report()
         };
         assert!(text(&ui, &report).ends_with("\nNobody holds or waits for a lock.\n"));
-    }
-
-    #[test]
-    fn times_have_their_two_largest_units() {
-        assert_eq!(time(0), "0.0s");
-        assert_eq!(time(59_990), "59.9s");
-        assert_eq!(time(61_000), "1m 01s");
-        assert_eq!(time(3_660_000), "1h 01m");
-        assert_eq!(time(90_000_000), "1d 01h");
     }
 }

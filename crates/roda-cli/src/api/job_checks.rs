@@ -1,0 +1,123 @@
+//! What a command and the node both check about names, ids and lengths of jobs.
+
+use roda::Topic;
+
+use super::job_types::{KEY_LEN_MAX, PAYLOAD_LEN_MAX, QUEUE_LEN_MAX};
+use crate::error::{Failure, Result};
+
+/// Checks the name of a queue.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn queue_name(name: &str) -> Result<Topic> {
+    if name.len() > QUEUE_LEN_MAX {
+        return Err(Failure::new("queue-too-long")
+            .with("bytes", name.len())
+            .with("most", QUEUE_LEN_MAX));
+    }
+    Topic::new(name).map_err(|error| {
+        let failure = Failure::from(error);
+        let code = failure.code.replacen("topic-", "queue-", 1);
+        Failure { code, ..failure }
+    })
+}
+
+/// Checks the form of a job's id; which job it is, if any, only the node knows.
+///
+/// # Errors
+/// It cannot be one.
+pub(crate) fn job_id(id: &str) -> Result<&str> {
+    let is_well_formed = id.split_once('-').is_some_and(|(author, seq)| {
+        (AUTHOR_DIGITS_MIN..=AUTHOR_DIGITS).contains(&author.len())
+            && author.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && seq.bytes().all(|byte| byte.is_ascii_digit())
+            && seq.parse::<u64>().is_ok_and(|seq| seq > 0)
+    });
+    if is_well_formed {
+        Ok(id)
+    } else {
+        Err(Failure::new("job-id").with("job", id))
+    }
+}
+
+/// Checks a key's length.
+///
+/// # Errors
+/// It is empty or too long.
+pub(crate) fn key(key: &str) -> Result<()> {
+    match key.len() {
+        0 => Err(Failure::new("job-key-empty")),
+        bytes if bytes > KEY_LEN_MAX => Err(Failure::new("job-key-too-long")
+            .with("bytes", bytes)
+            .with("most", KEY_LEN_MAX)),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a payload's length.
+///
+/// # Errors
+/// It is too long.
+pub(crate) fn payload(payload: &[u8]) -> Result<()> {
+    at_most("job-payload-too-long", payload)
+}
+
+/// Checks a checkpoint's length.
+///
+/// # Errors
+/// It is too long.
+pub(crate) fn checkpoint(state: &[u8]) -> Result<()> {
+    at_most("checkpoint-too-long", state)
+}
+
+fn at_most(code: &str, bytes: &[u8]) -> Result<()> {
+    if bytes.len() <= PAYLOAD_LEN_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(code).with("most", PAYLOAD_LEN_MAX))
+}
+
+/// Hexadecimal digits of an author, and how many of them are enough.
+const AUTHOR_DIGITS: usize = 32;
+const AUTHOR_DIGITS_MIN: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_digits_of_an_author_and_a_number() {
+        let whole = format!("{}-17", "3f2a".repeat(8));
+        for good in ["3f2a-17", "3F2A-1", whole.as_str()] {
+            assert_eq!(job_id(good), Ok(good));
+        }
+        let long = format!("{}-17", "3f2a".repeat(9));
+        for bad in [
+            "", "-", "3f2-17", "3f2a", "3f2a-", "3f2a-0", "3f2a-x", "xyzw-1", "3f2a--1", "3f2a-+1",
+            "éé-1", &long,
+        ] {
+            assert_eq!(job_id(bad).unwrap_err().code, "job-id", "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_of_queues_are_shorter_than_those_of_topics() {
+        assert!(queue_name(&"x".repeat(100)).is_ok());
+        let code = |name: &str| queue_name(name).unwrap_err().code;
+        assert_eq!(code(&"x".repeat(101)), "queue-too-long");
+        assert_eq!(code(""), "queue-empty");
+        assert_eq!(code("a b"), "queue-bad-character");
+        assert_eq!(code(".a"), "queue-bad-start");
+    }
+
+    #[test]
+    fn lengths_are_limited() {
+        assert!(payload(&[0; PAYLOAD_LEN_MAX]).is_ok());
+        let failure = payload(&[0; PAYLOAD_LEN_MAX + 1]).unwrap_err();
+        assert_eq!(failure.args["most"], PAYLOAD_LEN_MAX.into());
+        assert!(checkpoint(&[0; PAYLOAD_LEN_MAX + 1]).is_err());
+        assert_eq!(key("").unwrap_err().code, "job-key-empty");
+        assert!(key(&"x".repeat(KEY_LEN_MAX)).is_ok());
+        assert!(key(&"x".repeat(KEY_LEN_MAX + 1)).is_err());
+    }
+}

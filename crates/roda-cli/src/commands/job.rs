@@ -1,0 +1,183 @@
+//! `roda job`: sees and steers a job.
+
+mod show;
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::App;
+use super::jobs::table::{short, state};
+use crate::api::client::encoded;
+use crate::api::job_checks::job_id;
+use crate::api::job_types::{AttemptReply, JobDetailReply, JobReply, JobStateReply};
+use crate::cli::JobAction;
+use crate::cli::parse::duration;
+use crate::error::{Exit, Failure, Result};
+use crate::output::escaped_bytes;
+
+pub(super) async fn run(app: &App, action: JobAction) -> Result<Exit> {
+    match action {
+        JobAction::Show { id } => {
+            let job = detail(app, &id).await?;
+            if app.ui.json {
+                app.ui.object(&job)?;
+            } else {
+                app.ui.raw(show::text(&app.ui, &job).as_bytes())?;
+            }
+        }
+        JobAction::Wait { id, timeout } => {
+            let timeout = timeout.as_deref().map(duration).transpose()?;
+            return wait_all(app, &id, timeout).await;
+        }
+        JobAction::Retry { id } => steer(app, &id, "retry", "job-retried").await?,
+        JobAction::Cancel { id } => steer(app, &id, "cancel", "job-cancel-told").await?,
+        JobAction::Log { id, attempt } => {
+            let job = detail(app, &id).await?;
+            log(app, &job, attempt)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn detail(app: &App, id: &str) -> Result<JobDetailReply> {
+    let path = format!("/v1/jobs/{}", encoded(job_id(id)?));
+    app.connect().await?.get(&path).await
+}
+
+/// Asks the same for each; all ids are looked at before anything is done.
+async fn steer(app: &App, ids: &[String], what: &str, told: &str) -> Result<()> {
+    for id in ids {
+        job_id(id)?;
+    }
+    let mut client = app.connect().await?;
+    for id in ids {
+        let path = format!("/v1/jobs/{}/{what}", encoded(id));
+        let job: JobReply = client.post(&path, &json!({})).await?;
+        if app.ui.json {
+            app.ui.object(&job)?;
+            continue;
+        }
+        let values = [
+            ("job", short(&job.id).into()),
+            ("state", state(&app.ui, &job).into()),
+        ];
+        app.ui.line(&app.ui.text(told, &values))?;
+    }
+    Ok(())
+}
+
+async fn wait_all(app: &App, ids: &[String], timeout: Option<Duration>) -> Result<Exit> {
+    for id in ids {
+        job_id(id)?;
+    }
+    let deadline = timeout.map(|timeout| Instant::now() + timeout.min(FOREVER));
+    let mut exit = Exit::Done;
+    for id in ids {
+        let job = wait(app, id, deadline).await?;
+        if app.ui.json {
+            app.ui.object(&job)?;
+        } else if job.state == JobStateReply::Done {
+            let values = [
+                ("job", short(&job.id).into()),
+                ("state", state(&app.ui, &job).into()),
+            ];
+            app.ui.line(&app.ui.text("job-is", &values))?;
+        }
+        if let Some(failure) = not_done(&job) {
+            app.ui.failure(&failure);
+            // What took too long says more than what failed meanwhile.
+            if exit != Exit::Busy {
+                exit = failure.exit();
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// The job at its end, or as it is at the deadline.
+async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<JobReply> {
+    let mut id = id.to_owned();
+    loop {
+        let mut path = format!("/v1/jobs/{}/wait", encoded(&id));
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            path.push_str(&format!("?timeout_ms={}", left.as_millis() + 1));
+        }
+        let mut lines = app.connect().await?.lines(&path).await?;
+        let mut last: Option<JobReply> = None;
+        while let Some(text) = lines.next().await? {
+            let lines = text.split(|byte| *byte == b'\n');
+            for line in lines.filter(|line| !line.is_empty()) {
+                let job = serde_json::from_slice(line).map_err(|error| {
+                    Failure::new("daemon-answer").with("reason", error.to_string())
+                })?;
+                last = Some(job);
+            }
+        }
+        let Some(job) = last else {
+            return Err(Failure::new("daemon-lost").with("reason", "…"));
+        };
+        let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        match &job.duplicate_of {
+            // The one that counts in its place.
+            Some(other) => id.clone_from(other),
+            None if job.state.is_end() || is_over => return Ok(job),
+            // The node has ended the answer, as one that stops does.
+            None => return Err(Failure::new("daemon-lost").with("reason", "…")),
+        }
+    }
+}
+
+fn not_done(job: &JobReply) -> Option<Failure> {
+    let failure = match job.state {
+        JobStateReply::Done => return None,
+        JobStateReply::Dead => {
+            let code = job.code.unwrap_or_default();
+            Failure::new("job-is-dead").with("code", code.to_string())
+        }
+        JobStateReply::Cancelled => Failure::new("job-is-cancelled"),
+        _ => Failure::new("job-wait-timeout").with("state", job.state.as_str()),
+    };
+    Some(failure.with("job", short(&job.id)))
+}
+
+fn log(app: &App, job: &JobDetailReply, attempt: Option<u32>) -> Result<()> {
+    let has_output = |tried: &&AttemptReply| tried.output.is_some();
+    let found = match attempt {
+        Some(number) => {
+            let mut of_number = job.tried.iter().rev();
+            let found = of_number.find(|tried| tried.attempt.number == number);
+            Some(found.ok_or_else(|| {
+                Failure::new("unknown-attempt")
+                    .with("job", short(&job.job.id))
+                    .with("attempt", number)
+                    .with("count", job.tried.len())
+            })?)
+        }
+        None => job.tried.iter().rev().find(has_output),
+    };
+    if app.ui.json {
+        return app.ui.object(&json!({
+            "id": job.job.id,
+            "attempt": found.map(|tried| tried.attempt),
+            "output": found.and_then(|tried| tried.output.clone()).unwrap_or_default(),
+        }));
+    }
+    let output = found.and_then(|tried| tried.output.clone());
+    let bytes = output.and_then(crate::api::blob::Blob::into_bytes);
+    let bytes = bytes.unwrap_or_default();
+    if !std::io::stdout().is_terminal() {
+        return app.ui.raw(&bytes);
+    }
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        app.ui.line(&escaped_bytes(line))?;
+    }
+    Ok(())
+}
+
+/// A year: Tokio's clock does not reach to the end of time.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -1,0 +1,119 @@
+//! `roda queue`: sees and steers queues.
+
+use serde_json::{Value, json};
+
+use super::App;
+use super::columns::{Row, aligned};
+use crate::api::client::encoded;
+use crate::api::job_checks::queue_name;
+use crate::api::job_types::{JobStateReply, PurgedReply, QueueReply};
+use crate::cli::QueueAction;
+use crate::error::Result;
+use crate::output::{Colour, Ui, escaped};
+
+pub(super) async fn run(app: &App, action: QueueAction) -> Result<()> {
+    match action {
+        QueueAction::List => list(app).await,
+        QueueAction::Stats { queue } => {
+            queue_name(&queue)?;
+            let path = format!("/v1/queues/{}", encoded(&queue));
+            let reply: QueueReply = app.connect().await?.get(&path).await?;
+            show(app, &[reply])
+        }
+        QueueAction::Pause { queue } => set(app, &queue, "pause", "queue-paused").await,
+        QueueAction::Resume { queue } => set(app, &queue, "resume", "queue-resumed").await,
+        QueueAction::Purge { queue } => purge(app, &queue).await,
+    }
+}
+
+async fn list(app: &App) -> Result<()> {
+    let queues: Vec<QueueReply> = app.connect().await?.get("/v1/queues").await?;
+    if queues.is_empty() && !app.ui.json {
+        return app.ui.line(&app.ui.text("queues-none", &[]));
+    }
+    show(app, &queues)
+}
+
+fn show(app: &App, queues: &[QueueReply]) -> Result<()> {
+    if app.ui.json {
+        return queues.iter().try_for_each(|queue| app.ui.object(queue));
+    }
+    app.ui.raw(table(&app.ui, queues).as_bytes())
+}
+
+fn table(ui: &Ui, queues: &[QueueReply]) -> String {
+    let mut head = vec![ui.text("jobs-head-queue", &[])];
+    head.extend(JobStateReply::ALL.map(|state| ui.text(state.head_key(), &[])));
+    let mut rows = vec![Row {
+        colour: Colour::Bold,
+        cells: head,
+    }];
+    for queue in queues {
+        let mut cells = vec![escaped(&queue.queue).into_owned()];
+        cells.extend(JobStateReply::ALL.map(|state| queue.count(state).to_string()));
+        let colour = match (queue.paused, queue.dead + queue.held) {
+            (true, _) => Colour::Cyan,
+            (false, 0) => Colour::Plain,
+            (false, _) => Colour::Red,
+        };
+        if queue.paused {
+            cells.push(ui.text("queue-is-paused", &[]));
+        }
+        rows.push(Row { colour, cells });
+    }
+    aligned(ui, &rows, &[1, 2, 3, 4, 5, 6, 7])
+}
+
+async fn set(app: &App, queue: &str, what: &str, done: &str) -> Result<()> {
+    queue_name(queue)?;
+    let path = format!("/v1/queues/{}/{what}", encoded(queue));
+    let reply: Value = app.connect().await?.post(&path, &json!({})).await?;
+    if app.ui.json {
+        return app.ui.object(&reply);
+    }
+    app.ui.line(&app.ui.text(done, &[("queue", queue.into())]))
+}
+
+async fn purge(app: &App, queue: &str) -> Result<()> {
+    queue_name(queue)?;
+    let path = format!("/v1/queues/{}/purge", encoded(queue));
+    let reply: PurgedReply = app.connect().await?.post(&path, &json!({})).await?;
+    if app.ui.json {
+        return app
+            .ui
+            .object(&json!({"queue": queue, "cancelled": reply.cancelled}));
+    }
+    let values = [("count", reply.cancelled.into()), ("queue", queue.into())];
+    app.ui.line(&app.ui.text("queue-purged", &values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::Language;
+
+    #[test]
+    fn queues_are_a_table_with_a_column_for_each_state() {
+        let ui = Ui::new(Language::English, false);
+        let queues = [
+            QueueReply {
+                queue: "mail".to_owned(),
+                waiting: 12_000,
+                done: 7,
+                ..QueueReply::default()
+            },
+            QueueReply {
+                queue: "encode".to_owned(),
+                paused: true,
+                dead: 1,
+                ..QueueReply::default()
+            },
+        ];
+        let expected = "\
+QUEUE   WAITING  RUNNING  DONE  DEAD  CANCELLED  HELD  DUPLICATE
+mail      12000        0     7     0          0     0          0
+encode        0        0     0     1          0     0          0  paused
+";
+        assert_eq!(table(&ui, &queues), expected);
+    }
+}

@@ -1,0 +1,242 @@
+
+# Jobs. English. Both catalogues have the same keys, in the same order.
+
+# Labels
+value-queue = QUEUE
+value-payload = PAYLOAD
+value-key = KEY
+value-id = ID
+value-state = STATE
+
+# Help
+help-push = Add jobs to a queue; returns when they are durable here, and prints their ids
+help-push-queue = The queue; it begins with its first job
+help-push-payload = What the job is about; “-”, or nothing on a pipe, takes all of standard input
+help-push-key = Add it only once: the same key and payload again give the same id
+help-push-delay = Start it no sooner than this from now
+help-push-at = Start it no sooner than then: 2026-05-04T03:02:01Z
+help-push-priority = How urgent, 0 to 9; higher goes first (default: 4)
+help-push-max-tries = How often it is tried before it is dead; 0: without end (default: 5)
+help-push-order-key = Jobs with the same order key run one after the other, in the order of pushing
+help-push-on-crash = After a crash: “resume” from the checkpoint, “retry” from the start, “hold” for an operator (default: resume)
+help-push-lines = A job for each line of standard input
+help-push-null = A job for each part of standard input that ends with a zero byte, as of “find -print0”
+help-push-examples =
+    With --lines and --json, a line is {"{"}"payload": "…"{"}"} and, if wanted, "key", "delay", "at",
+    "priority", "max_tries", "order_key" and "on_crash". Options hold for every line that does
+    not say otherwise.
+
+    Examples
+      roda push thumbs photo.jpg
+      roda push mail --key order-4711 --max-tries 10 < letter.txt
+      roda push report --at 2026-12-31T23:00:00Z --on-crash retry monthly
+      find . -name '*.wav' -print0 | roda push encode -0
+help-work = Run a command for each job of a queue, one after the other or several at once
+help-work-queue = The queue
+help-work-jobs = How many jobs at once (default: 1)
+help-work-timeout = End a command that takes longer; the try counts as failed
+help-work-idle-exit = End when the queue has nothing left to do
+help-work-command = The command and its arguments, after “--”
+help-work-examples =
+    The command gets the payload on standard input, and RODA_JOB_ID, RODA_QUEUE, RODA_ATTEMPT,
+    RODA_FENCE, RODA_KEY and RODA_TRIES. Exit 0: done. 85: progress is saved, run it again. Anything
+    else: tried again later, at last dead. “roda checkpoint” keeps its progress. It and all that it
+    started have ended before the job can run anywhere else. Ctrl-C: takes no more jobs, finishes
+    the running ones; twice: ends them.
+
+    Examples
+      roda work thumbs -j 4 -- ./make-thumbnail
+      roda work mail --timeout 30s -- sendmail -t
+      roda work encode --idle-exit -- xargs -I FILE flac FILE
+help-jobs = List jobs, the newest first
+help-jobs-queue = Only those of this queue (default: all)
+help-jobs-state = Only those that are waiting, running, done, dead, cancelled, held or duplicate
+help-jobs-lines = At most N; 0: all (default: 100)
+help-jobs-watch = Show it anew every half second
+help-jobs-examples =
+    Examples
+      roda jobs
+      roda jobs thumbs --state dead
+      roda jobs --json -n 0 | jq -r .id
+help-job = See and steer a job
+help-job-show = Show all about a job: its options, progress and attempts
+help-job-show-id = The job; at least 4 digits before the “-”
+help-job-wait = Wait until jobs have ended; exit 1 unless all are done, 75 if that took too long
+help-job-wait-id = The jobs; at least 4 digits before each “-”
+help-job-wait-timeout = Wait no longer than this
+help-job-wait-examples =
+    Examples
+      roda job wait "$(roda push thumbs photo.jpg)"
+      roda job wait --timeout 10m 3f2a-17 3f2a-18
+help-job-retry = Run jobs again that are dead, cancelled or held
+help-job-retry-id = The jobs; at least 4 digits before each “-”
+help-job-cancel = Cancel jobs: one that runs is ended, one that waits never starts
+help-job-cancel-id = The jobs; at least 4 digits before each “-”
+help-job-log = Print the end of what a job printed
+help-job-log-id = The job; at least 4 digits before the “-”
+help-job-log-attempt = In this attempt, as a number (default: the last one that printed anything)
+help-queue = See and steer queues
+help-queue-list = List the queues
+help-queue-pause = Start no more jobs of a queue, on any machine; those that run go on
+help-queue-pause-queue = The queue
+help-queue-resume = Start jobs of a queue again
+help-queue-resume-queue = The queue
+help-queue-purge = Cancel all jobs of a queue that wait now
+help-queue-purge-queue = The queue
+help-queue-stats = Show how many jobs of a queue are in which state
+help-queue-stats-queue = The queue
+help-checkpoint = Inside a job: keep its progress, from which it goes on after a crash
+help-checkpoint-save = Keep standard input (up to 24 KiB) as the progress of this job
+help-checkpoint-save-done = So much is done, for people
+help-checkpoint-save-total = Of so much
+help-checkpoint-save-examples =
+    Examples
+      n=$(roda checkpoint load); n=${"{"}n:-0{"}"}
+      echo "$n" | roda checkpoint save --done "$n" --total 9000
+help-checkpoint-load = Print the progress of this job; nothing if there is none
+
+# Labels of tables
+jobs-head-id = ID
+jobs-head-queue = QUEUE
+jobs-head-state = STATE
+jobs-head-tries = TRIES
+jobs-head-progress = PROGRESS
+jobs-head-node = NODE
+jobs-head-took = TOOK
+jobs-head-code = CODE
+jobs-head-pushed = PUSHED
+jobs-head-waiting = WAITING
+jobs-head-running = RUNNING
+jobs-head-done = DONE
+jobs-head-dead = DEAD
+jobs-head-cancelled = CANCELLED
+jobs-head-held = HELD
+jobs-head-duplicate = DUPLICATE
+job-head-attempt = ATTEMPT
+job-head-started = STARTED
+job-head-outcome = OUTCOME
+job-waiting = waiting
+job-running = running
+job-done = done
+job-dead = dead
+job-cancelled = cancelled
+job-held = held
+job-duplicate = duplicate
+job-cancelling = being cancelled
+job-outcome-failed = failed
+job-outcome-again = once more
+job-outcome-returned = given back
+job-outcome-lost = lost
+job-label-id = Job
+job-label-queue = Queue
+job-label-state = State
+job-label-pushed = Pushed
+job-label-not-before = Not before
+job-label-duplicate = Same as
+job-label-key = Key
+job-label-order-key = Order key
+job-label-priority = Priority
+job-label-tries = Tries
+job-label-on-crash = On a crash
+job-label-progress = Progress
+job-label-code = Exit code
+job-label-payload = Payload
+job-tries = { $tries } failed, at most { $most }
+job-tries-endless = any number
+
+# Results
+push-stored =
+    { $count ->
+        [one] { $count } job was stored before the error.
+       *[other] { $count } jobs were stored before the error.
+    }
+jobs-none = There are no such jobs.
+jobs-more =
+    { $count ->
+        [one] There are more: “-n N” shows N of them, “-n 0” all.
+       *[other] These are { $count }, and there are more: “-n N” shows N of them, “-n 0” all.
+    }
+job-is = { $job }: { $state }
+job-retried = { $job } will be tried again: { $state }
+job-cancel-told = { $job }: { $state }
+queues-none = There are no queues.
+queue-is-paused = paused
+queue-paused = { $queue } is paused: no more of its jobs are started.
+queue-resumed = { $queue } goes on.
+queue-purged =
+    { $count ->
+        [one] { $count } waiting job of { $queue } cancelled.
+       *[other] { $count } waiting jobs of { $queue } cancelled.
+    }
+worker-draining =
+    { $count ->
+        [one] No more jobs; { $count } still runs. Once more ends it.
+       *[other] No more jobs; { $count } still run. Once more ends them.
+    }
+worker-failed = { $job } failed (exit code { $code })
+worker-done = { $job } done
+worker-again = { $job } has saved its progress and runs again
+worker-returned = { $job } given back
+worker-cancelled = { $job } cancelled
+
+# Errors: usage
+error-usage-work-command = “{ $argument }” stands where only a queue and options do
+    .hint = the command comes after “--”: roda work QUEUE -- CMD
+error-usage-no-payload = there is no payload
+    .hint = write it after the queue, or give it on standard input: … | roda push QUEUE
+error-usage-moment = “{ $value }” is no moment
+    .hint = write 2026-05-04T03:02:01Z, or 2026-05-04T00:02:01-03:00
+error-usage-past = { $value } has passed
+    .hint = check the year and the zone, or leave --at out to start at once
+error-usage-no-job = this command does not run inside a job
+    .hint = “roda work QUEUE -- CMD” runs CMD for each job; CMD can use “roda checkpoint”
+
+# Errors: jobs
+error-queue-empty = the name of a queue cannot be empty
+    .hint = use letters, digits, “-”, “_” and “.”
+error-queue-too-long = the name of a queue has at most 100 bytes, this one has { $bytes }
+    .hint = choose a shorter name
+error-queue-bad-character = the name of a queue cannot contain { $character }
+    .hint = use letters, digits, “-”, “_” and “.”
+error-queue-bad-start = the name of a queue cannot start with { $character }
+    .hint = start with a letter or a digit
+error-unknown-queue = there is no queue “{ $queue }”
+    .hint = “roda queue list” lists them; “roda push { $queue } PAYLOAD” begins this one
+error-job-id = “{ $job }” is no id of a job
+    .hint = an id looks like 3f2a9c01-17: at least 4 digits, “-” and a number; “roda jobs” lists them
+error-unknown-job = there is no job “{ $job }”
+    .hint = “roda jobs” lists them; one that was added elsewhere a moment ago may still be on its way
+error-ambiguous-job = “{ $job }” fits several jobs
+    .hint = give more digits before the “-”, as “roda jobs --json” shows them
+error-unknown-attempt = job { $job } has no attempt { $attempt }; it has had { $count }
+    .hint = “roda job show { $job }” lists them
+error-job-payload-too-long = a payload has at most { $most } bytes, this one has more
+    .hint = put the data into a file, and its path into the payload; or “--lines” for a job for each line
+error-job-line-too-long = line or part { $line } has more than { $most } bytes; those before it are stored ({ $stored })
+    .hint = put the data into a file, and its path into the payload, then go on from there
+error-job-line-json = line { $line } is no job: { $reason }; those before it are stored ({ $stored })
+    .hint = write {"{"}"payload": "…"{"}"}, one object on each line, then go on from there
+error-job-key-empty = a key cannot be empty
+    .hint = leave it out, or choose what tells this job from others, such as an order number
+error-job-key-too-long = a key has at most { $most } bytes, this one has { $bytes }
+    .hint = a hash of a long key is a key too
+error-job-key-conflict = key “{ $key }” belongs to job { $job }, which has another payload or other options
+    .hint = nothing was stored; choose another key, or see the job: roda job show { $job }
+error-job-ended = job { $job } has ended already ({ $state })
+    .hint = “roda job show { $job }” tells how; a dead one runs again by “roda job retry { $job }”
+error-job-not-ended = job { $job } is { $state }, so it cannot be tried again
+    .hint = only jobs that are dead, cancelled or held can; “roda job cancel { $job }” ends one that runs
+error-job-attempt-over = attempt { $attempt } of job { $job } is over: it does not count any more
+    .hint = nothing was stored; end this process, the job runs elsewhere or has ended
+error-job-is-dead = job { $job } is dead: it failed too often, at last with exit code { $code }
+    .hint = “roda job log { $job }” shows what it printed, “roda job retry { $job }” tries it again
+error-job-is-cancelled = job { $job } was cancelled
+    .hint = “roda job retry { $job }” runs it after all
+error-job-wait-timeout = job { $job } has not ended in time: it is { $state }
+    .hint = wait longer with --timeout D, or see what keeps it: roda job show { $job }
+error-checkpoint-too-long = a checkpoint has at most { $most } bytes, this one has more
+    .hint = put the data into a file that every worker sees, and its path into the checkpoint
+error-request-worker = “{ $worker }” is no name of a worker
+    .hint = docs/control-api.md shows what it needs
+error-not-built = this is not built yet
+    .hint = wait for the next version
