@@ -270,6 +270,16 @@ impl From<roda::Error> for Failure {
             Error::LockRefused(refusal) => lock_refused(refusal),
             Error::NotHeld(lock) => Self::new("lock-not-held").with("lock", lock.as_str()),
             Error::LockLost => Self::new("lock-lost"),
+            Error::UnknownJob(job) => Self::new("unknown-job").with("job", job.to_string()),
+            Error::JobKeyConflict { key, job } => Self::new("job-key-conflict")
+                .with("key", key.as_str())
+                .with(
+                    "job",
+                    job.map_or_else(|| "…".to_owned(), |job| job.to_string()),
+                ),
+            Error::AttemptOver { job, attempt } => Self::new("job-attempt-over")
+                .with("job", job.to_string())
+                .with("attempt", format!("{}-{}", attempt.fence.0, attempt.number)),
             // The enum may grow in a later version of the library.
             other => Self::new("other").with("reason", other.to_string()),
         }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use roda_proto::{AuthorId, Batch, Hlc, Identity, Seq, Topic};
-use rusqlite::{Connection, Transaction};
+use roda_proto::{AuthorId, Batch, Hlc, Identity, NodeId, Seq, Topic};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use crate::columns::clock_from_sql;
+use crate::columns::{clock_from_sql, seq_from_sql};
 use crate::schema::SCHEMA_VERSION;
 use crate::{Result, StoreError, batch_row, connection, settings, snapshot};
 
@@ -31,6 +31,29 @@ pub struct TopicSummary {
 }
 
 impl Reader {
+    /// The node behind an author that is known here.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn node_of(&self, author: AuthorId) -> Result<Option<NodeId>> {
+        let transaction = self.begin()?;
+        let mut statement = transaction.prepare_cached("SELECT node FROM author WHERE id = ?1")?;
+        let node = statement.query_row([author.0], |row| row.get(0).map(NodeId));
+        Ok(node.optional()?)
+    }
+
+    /// The last entry of an author's log; 0 if there is none.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn head_of(&self, author: AuthorId) -> Result<Seq> {
+        let transaction = self.begin()?;
+        let mut statement =
+            transaction.prepare_cached("SELECT head_seq FROM author WHERE id = ?1")?;
+        let head = statement.query_row([author.0], |row| row.get(0));
+        Ok(head.optional()?.map_or(Seq(0), seq_from_sql))
+    }
+
     /// Opens a database for reading only.
     ///
     /// # Errors

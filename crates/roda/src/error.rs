@@ -138,6 +138,12 @@ pub enum Error {
     /// There is no such job here.
     #[error("there is no job {0}")]
     UnknownJob(JobId),
+    /// There is no job with such a name here.
+    #[error("no job has this name")]
+    NoSuchJob,
+    /// More than one job is meant: one of these.
+    #[error("several jobs have this name")]
+    AmbiguousJob(Vec<JobId>),
     /// The attempt has ended, or was never one of this node.
     #[error("attempt {}-{} of job {job} does not run here", attempt.fence, attempt.number)]
     AttemptOver {

@@ -38,6 +38,7 @@ pub use roda_proto::token::{
 };
 pub use roda_proto::{
     AuthorId, EntryKind, GroupId, Hash, Hlc, InviteToken, MemberInfo, NodeId, Presence, Seq, Topic,
+    WallTime,
 };
 pub use roda_store::FenceMark;
 pub use topic::{History, Lagged, Subscription, TopicHandle};

@@ -3,21 +3,25 @@
 //! Ids come as they were typed, checked for their form only: 4 to 32 hexadecimal digits, `-`, a number.
 //! One that fits no job is `unknown-job`, one that fits several `ambiguous-job`, each with the value `job`.
 
-#![expect(
-    unused_variables,
-    clippy::unused_async,
-    reason = "the library has no jobs yet"
-)]
+use std::collections::{BTreeMap, BTreeSet};
 
-use roda::{Fence, Topic};
+use jiff::Timestamp;
+use roda::job::{
+    self, AttemptId, EndedAttempt as LibraryEnd, JobId, JobKey, JobRow, JobState, NewJob, OnCrash,
+    Outcome, PushOptions, Queue, StateKind,
+};
+use roda::{Fence, NodeId, Priority, Topic, WallTime};
 use tokio::sync::watch;
 
+use super::blob::Blob;
 use super::job_types::{
-    Attempt, CheckpointReply, JobDetailReply, JobReply, JobStateReply, JobsReply, OnCrashReply,
-    PushedReply, QueueReply,
+    Attempt, AttemptReply, CheckpointReply, JobDetailReply, JobReply, JobStateReply, JobsReply,
+    OnCrashReply, PushedReply, QueueReply,
 };
+use super::lock_types::NodeName;
 use super::server::Shared;
-use super::work_types::{ClaimedReply, EndedAttempt, KnownAttempt};
+use super::types::time_text;
+use super::work_types::{ClaimedReply, EndedAttempt, KnownAttempt, OutcomeRequest};
 use crate::error::{Failure, Result};
 
 /// A job to add; its lengths are checked.
@@ -41,7 +45,6 @@ pub(crate) struct Push {
 
 /// Which jobs to list.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "the library has no jobs yet")]
 pub(crate) struct JobFilter {
     /// Of this queue only.
     pub(crate) queue: Option<Topic>,
@@ -55,7 +58,6 @@ pub(crate) struct JobFilter {
 
 /// A checkpoint to save; its length is checked.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "the library has no jobs yet")]
 pub(crate) struct Checkpoint {
     /// From what the job can go on.
     pub(crate) state: Vec<u8>,
@@ -67,7 +69,6 @@ pub(crate) struct Checkpoint {
 
 /// A worker of this node, whose lock `roda/worker/WORKER` the node held with this fence a moment ago.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "the library has no jobs yet")]
 pub(crate) struct WorkerHold {
     /// 32 hexadecimal digits.
     pub(crate) worker: String,
@@ -92,7 +93,7 @@ pub(crate) struct Offer {
 
 /// Changes whenever a job of any queue may have changed; also when a queue is paused or resumed.
 pub(crate) fn changes(shared: &Shared) -> watch::Receiver<u64> {
-    watch::Sender::new(0).subscribe()
+    shared.node.job_changes()
 }
 
 /// Adds jobs, all or none; returns when they are durable here. The same key with another payload or
@@ -102,33 +103,120 @@ pub(crate) async fn push(
     queue: &Topic,
     jobs: Vec<Push>,
 ) -> Result<Vec<PushedReply>> {
-    Err(Failure::new("not-built"))
+    let jobs = jobs.into_iter().map(new_job).collect::<Result<_>>()?;
+    let pushed = handle(shared, queue)?.push_all(jobs).await?;
+    let reply = |pushed: job::Pushed| PushedReply {
+        id: pushed.id.to_string(),
+        queue: queue.as_str().to_owned(),
+        new: pushed.is_new,
+    };
+    Ok(pushed.into_iter().map(reply).collect())
+}
+
+fn new_job(push: Push) -> Result<NewJob> {
+    let key = |key: Option<String>| key.map(|key| JobKey::new(&key)).transpose();
+    let bad = |error: job::JobKeyError| Failure::new("other").with("reason", error.to_string());
+    let priority = Priority::new(push.priority);
+    let priority = priority.ok_or_else(|| Failure::new("other").with("reason", "priority"))?;
+    Ok(NewJob {
+        payload: push.payload,
+        options: PushOptions {
+            key: key(push.key).map_err(bad)?,
+            not_before: WallTime(push.not_before),
+            priority,
+            tries_max: push.tries_max,
+            order_key: key(push.order_key).map_err(bad)?,
+            on_crash: match push.on_crash {
+                OnCrashReply::Retry => OnCrash::Retry,
+                OnCrashReply::Resume => OnCrash::Resume,
+                OnCrashReply::Hold => OnCrash::Hold,
+            },
+        },
+    })
 }
 
 /// A page of jobs, the newest first.
 pub(crate) async fn jobs(shared: &Shared, filter: JobFilter) -> Result<JobsReply> {
-    Err(Failure::new("not-built"))
+    let after = match filter.after {
+        Some(after) => Some(found(shared, &after).await?),
+        None => None,
+    };
+    let rows = shared.node.jobs(job::JobFilter {
+        queue: filter.queue,
+        state: filter.state.map(kind_of),
+        after,
+        limit: filter.limit,
+    });
+    let rows = rows.await?;
+    let next = rows.last().filter(|_| rows.len() >= filter.limit);
+    let next = next.map(|last| last.id.to_string());
+    let names = Names::of(shared, &rows).await?;
+    Ok(JobsReply {
+        jobs: rows.iter().map(|row| job_reply(row, &names)).collect(),
+        next,
+    })
 }
 
 /// All about a job.
 pub(crate) async fn job(shared: &Shared, id: &str) -> Result<JobDetailReply> {
-    Err(Failure::new("not-built"))
+    let id = found(shared, id).await?;
+    let (info, payload) = shared.node.job_details(id).await?;
+    let names = Names::of(shared, std::slice::from_ref(&info.row)).await?;
+    let tried = info
+        .attempts
+        .iter()
+        .map(|tried| attempt_reply(tried, &names));
+    Ok(JobDetailReply {
+        job: job_reply(&info.row, &names),
+        payload: payload.payload.into(),
+        tried: tried.collect(),
+    })
 }
 
 /// How a job is, without its payload and attempts: cheap enough to ask at every change.
 pub(crate) async fn job_state(shared: &Shared, id: &str) -> Result<JobReply> {
-    Err(Failure::new("not-built"))
+    let id = found(shared, id).await?;
+    state_of(shared, id).await
+}
+
+async fn state_of(shared: &Shared, id: JobId) -> Result<JobReply> {
+    let row = shared.node.job(id).await?;
+    let names = Names::of(shared, std::slice::from_ref(&row)).await?;
+    Ok(job_reply(&row, &names))
 }
 
 /// Cancels a job. One that has ended is `job-ended`, with the values `job` and `state`.
 pub(crate) async fn cancel(shared: &Shared, id: &str) -> Result<JobReply> {
-    Err(Failure::new("not-built"))
+    let id = found(shared, id).await?;
+    let before = shared.node.cancel_job(id).await?;
+    match before.state {
+        JobState::Waiting { .. } | JobState::Running(_) | JobState::Held => {
+            state_of(shared, id).await
+        }
+        JobState::Done | JobState::Dead { .. } | JobState::Cancelled | JobState::Duplicate(_) => {
+            Err(unfit("job-ended", id, &before))
+        }
+    }
 }
 
 /// Has a job that is dead, cancelled or held tried again. Any other is `job-not-ended`, with the values
 /// `job` and `state`.
 pub(crate) async fn retry(shared: &Shared, id: &str) -> Result<JobReply> {
-    Err(Failure::new("not-built"))
+    let id = found(shared, id).await?;
+    let before = shared.node.retry_job(id).await?;
+    match before.state {
+        JobState::Dead { .. } | JobState::Cancelled | JobState::Held => state_of(shared, id).await,
+        JobState::Waiting { .. }
+        | JobState::Running(_)
+        | JobState::Done
+        | JobState::Duplicate(_) => Err(unfit("job-not-ended", id, &before)),
+    }
+}
+
+fn unfit(code: &str, id: JobId, row: &JobRow) -> Failure {
+    Failure::new(code)
+        .with("job", id.to_string())
+        .with("state", state_reply(&row.state).as_str())
 }
 
 /// Saves progress; returns when it is durable here. An attempt that is not the one that runs by a worker of
@@ -139,7 +227,13 @@ pub(crate) async fn save_checkpoint(
     attempt: Attempt,
     checkpoint: Checkpoint,
 ) -> Result<()> {
-    Err(Failure::new("not-built"))
+    let id = found(shared, id).await?;
+    let Checkpoint { state, done, total } = checkpoint;
+    let checkpoint = job::Checkpoint::new(state, done, total);
+    let saving = shared
+        .node
+        .save_checkpoint(id, attempt_id(attempt), checkpoint);
+    Ok(saving.await?)
 }
 
 /// The job's full id, and its newest checkpoint that is whole.
@@ -147,27 +241,48 @@ pub(crate) async fn load_checkpoint(
     shared: &Shared,
     id: &str,
 ) -> Result<(String, Option<CheckpointReply>)> {
-    Err(Failure::new("not-built"))
+    let id = found(shared, id).await?;
+    let loaded = shared.node.load_checkpoint(id).await?;
+    let reply = loaded.map(|loaded| CheckpointReply {
+        state: loaded.checkpoint.state.into(),
+        done: loaded.checkpoint.done,
+        total: loaded.checkpoint.total,
+        newest: loaded.is_newest,
+    });
+    Ok((id.to_string(), reply))
 }
 
 /// All queues, by name.
 pub(crate) async fn queues(shared: &Shared) -> Result<Vec<QueueReply>> {
-    Err(Failure::new("not-built"))
+    let queues = shared.node.queues().await?;
+    Ok(queues.iter().map(queue_reply).collect())
 }
 
 /// A queue; one that never had a job is `unknown-queue`, with the value `queue`.
 pub(crate) async fn queue(shared: &Shared, queue: &Topic) -> Result<QueueReply> {
-    Err(Failure::new("not-built"))
+    let stats = handle(shared, queue)?.stats().await?;
+    let stats = stats.ok_or_else(|| unknown_queue(queue))?;
+    Ok(queue_reply(&stats))
 }
 
 /// Pauses or resumes a queue.
 pub(crate) async fn pause(shared: &Shared, queue: &Topic, paused: bool) -> Result<()> {
-    Err(Failure::new("not-built"))
+    Ok(handle(shared, queue)?.set_paused(paused).await?)
 }
 
 /// Cancels all jobs of a queue that wait now; how many.
 pub(crate) async fn purge(shared: &Shared, queue: &Topic) -> Result<u64> {
-    Err(Failure::new("not-built"))
+    let handle = handle(shared, queue)?;
+    let before = handle.stats().await?;
+    let before = before.ok_or_else(|| unknown_queue(queue))?;
+    handle.purge().await?;
+    let after = handle.stats().await?.unwrap_or(before.clone());
+    let cancelled = |stats: &job::QueueStats| stats.count(StateKind::Cancelled);
+    Ok(cancelled(&after).saturating_sub(cancelled(&before)))
+}
+
+fn unknown_queue(queue: &Topic) -> Failure {
+    Failure::new("unknown-queue").with("queue", queue.as_str())
 }
 
 /// Claims up to `free` jobs that are ready, without waiting for more to come.
@@ -181,11 +296,258 @@ pub(crate) async fn claim(
     free: usize,
     known: &[KnownAttempt],
 ) -> Result<Offer> {
-    Err(Failure::new("not-built"))
+    let attempts = known
+        .iter()
+        .map(|known| Ok((parsed(&known.id)?, attempt_id(known.attempt))))
+        .collect::<Result<Vec<_>>>()?;
+    let queue = handle(shared, &hold.queue)?;
+    let offer = queue.claim(worker_hold(hold)?, free, &attempts).await?;
+    let claimed = |job: job::ClaimedJob| ClaimedReply {
+        id: job.id.to_string(),
+        attempt: attempt_of(job.attempt),
+        tries: job.tries,
+        on_crash: on_crash_reply(job.options.on_crash),
+        key: job.options.key.map(|key| key.as_str().to_owned()),
+        payload: job.payload.into(),
+    };
+    let cancel = offer.cancel.iter().map(ToString::to_string);
+    let is_news = |id: &String| {
+        let mut known = known.iter();
+        known.any(|known| known.id == *id && !known.cancelling)
+    };
+    Ok(Offer {
+        jobs: offer.jobs.into_iter().map(claimed).collect(),
+        cancel: cancel.filter(is_news).collect(),
+        is_idle: offer.is_idle,
+        next_due: offer.next_due.map(|due| due.0),
+    })
 }
 
 /// Records how attempts ended; returns when that is durable here. An end that is recorded already, or of an
 /// attempt that is over, is skipped.
 pub(crate) async fn end(shared: &Shared, hold: &WorkerHold, ends: Vec<EndedAttempt>) -> Result<()> {
-    Err(Failure::new("not-built"))
+    let ended = ends.into_iter().map(library_end).collect::<Result<_>>()?;
+    let queue = handle(shared, &hold.queue)?;
+    Ok(queue.end(worker_hold(hold)?, ended).await?)
+}
+
+fn library_end(end: EndedAttempt) -> Result<LibraryEnd> {
+    let outcome = match end.outcome {
+        OutcomeRequest::Done => Outcome::Done,
+        OutcomeRequest::Failed { code, retry_in_ms } => {
+            let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+            Outcome::Failed {
+                code,
+                retry_at: WallTime(now.saturating_add(retry_in_ms)),
+            }
+        }
+        OutcomeRequest::Again => Outcome::Again,
+        OutcomeRequest::Returned => Outcome::Returned,
+        OutcomeRequest::Cancelled => Outcome::Cancelled,
+    };
+    Ok(LibraryEnd {
+        id: parsed(&end.id)?,
+        attempt: attempt_id(end.attempt),
+        outcome,
+        millis: end.millis,
+        output: end.output.into_bytes().unwrap_or_default(),
+    })
+}
+
+fn handle(shared: &Shared, queue: &Topic) -> Result<Queue> {
+    Ok(shared.node.queue(queue.clone())?)
+}
+
+fn worker_hold(hold: &WorkerHold) -> Result<job::WorkerHold> {
+    let worker = hold.worker.parse();
+    let worker = worker
+        .map_err(|_no_worker| Failure::new("request-worker").with("worker", &*hold.worker))?;
+    Ok(job::WorkerHold {
+        worker,
+        fence: hold.fence,
+    })
+}
+
+fn parsed(id: &str) -> Result<JobId> {
+    id.parse()
+        .map_err(|_no_id| Failure::new("job-id").with("job", id))
+}
+
+/// The job that is meant.
+async fn found(shared: &Shared, id: &str) -> Result<JobId> {
+    let prefix = id.to_ascii_lowercase().parse();
+    let prefix = prefix.map_err(|_no_id| Failure::new("job-id").with("job", id))?;
+    shared
+        .node
+        .find_job(&prefix)
+        .await
+        .map_err(|error| match error {
+            roda::Error::NoSuchJob => Failure::new("unknown-job").with("job", id),
+            roda::Error::AmbiguousJob(_) => Failure::new("ambiguous-job").with("job", id),
+            other => other.into(),
+        })
+}
+
+const fn attempt_id(attempt: Attempt) -> AttemptId {
+    AttemptId {
+        fence: Fence(attempt.fence),
+        number: attempt.number,
+    }
+}
+
+const fn attempt_of(attempt: AttemptId) -> Attempt {
+    Attempt {
+        fence: attempt.fence.0,
+        number: attempt.number,
+    }
+}
+
+const fn kind_of(state: JobStateReply) -> StateKind {
+    match state {
+        JobStateReply::Waiting => StateKind::Waiting,
+        JobStateReply::Running => StateKind::Running,
+        JobStateReply::Done => StateKind::Done,
+        JobStateReply::Dead => StateKind::Dead,
+        JobStateReply::Cancelled => StateKind::Cancelled,
+        JobStateReply::Held => StateKind::Held,
+        JobStateReply::Duplicate => StateKind::Duplicate,
+    }
+}
+
+const fn state_reply(state: &JobState) -> JobStateReply {
+    match state {
+        JobState::Waiting { .. } => JobStateReply::Waiting,
+        JobState::Running(_) => JobStateReply::Running,
+        JobState::Done => JobStateReply::Done,
+        JobState::Dead { .. } => JobStateReply::Dead,
+        JobState::Cancelled => JobStateReply::Cancelled,
+        JobState::Held => JobStateReply::Held,
+        JobState::Duplicate(_) => JobStateReply::Duplicate,
+    }
+}
+
+const fn on_crash_reply(on_crash: OnCrash) -> OnCrashReply {
+    match on_crash {
+        OnCrash::Retry => OnCrashReply::Retry,
+        OnCrash::Resume => OnCrashReply::Resume,
+        OnCrash::Hold => OnCrashReply::Hold,
+    }
+}
+
+/// Who is behind the authors of claims.
+struct Names {
+    nodes: BTreeMap<roda::AuthorId, NodeId>,
+    nicks: BTreeMap<NodeId, String>,
+}
+
+impl Names {
+    async fn of(shared: &Shared, rows: &[JobRow]) -> Result<Self> {
+        let claimers = rows.iter().filter_map(|row| match row.state {
+            JobState::Running(running) => Some(running.claim.author),
+            _ => None,
+        });
+        let claimers: BTreeSet<_> = claimers.collect();
+        let nodes = shared.node.nodes_of(claimers).await?;
+        let members = shared.node.members().await?.into_iter();
+        let nicks = members.map(|member| (member.node, member.nick)).collect();
+        Ok(Self { nodes, nicks })
+    }
+
+    fn node(&self, node: NodeId) -> NodeName {
+        NodeName {
+            node: node.to_hex(),
+            nick: self.nicks.get(&node).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+fn job_reply(row: &JobRow, names: &Names) -> JobReply {
+    let job = &row.job;
+    let running = match row.state {
+        JobState::Running(running) => Some(running),
+        _ => None,
+    };
+    let node = running.and_then(|running| names.nodes.get(&running.claim.author));
+    let saved = job.checkpoints().first();
+    let not_before = match row.state {
+        JobState::Waiting { not_before } if not_before.0 > 0 => Some(wall_text(not_before)),
+        _ => None,
+    };
+    JobReply {
+        id: row.id.to_string(),
+        queue: row.queue.as_str().to_owned(),
+        state: state_reply(&row.state),
+        pushed: time_text(row.pushed),
+        not_before,
+        priority: row.priority.value(),
+        tries: job.tries(),
+        max_tries: job.tries_max(),
+        attempts: job.attempt().map_or(0, |last| last.number),
+        generation: job.generation(),
+        on_crash: on_crash_reply(job.on_crash()),
+        key: row.key.as_ref().map(|key| key.as_str().to_owned()),
+        order_key: row.order_key.as_ref().map(|key| key.as_str().to_owned()),
+        cancel_wanted: running.is_some_and(|running| running.cancel_wanted),
+        attempt: job.attempt().map(attempt_of),
+        node: node.map(|node| names.node(*node)),
+        code: job.code(),
+        millis: job.ended().map(|_| job.millis()),
+        done: saved.and_then(|saved| saved.done),
+        total: saved.and_then(|saved| saved.total),
+        duplicate_of: match row.state {
+            JobState::Duplicate(of) => Some(of.to_string()),
+            _ => None,
+        },
+    }
+}
+
+fn attempt_reply(tried: &job::AttemptInfo, names: &Names) -> AttemptReply {
+    let attempt = &tried.attempt;
+    let outcome = attempt.end.and_then(|end| end.outcome);
+    let code = match outcome {
+        Some(Outcome::Done) => Some(0),
+        Some(Outcome::Failed { code, .. }) => Some(code),
+        Some(Outcome::Again | Outcome::Returned | Outcome::Cancelled) | None => None,
+    };
+    let word = match (attempt.is_void, attempt.end, outcome) {
+        (true, ..) => Some("void"),
+        (false, None, _) => None,
+        (false, Some(_), None) => Some("lost"),
+        (false, Some(_), Some(Outcome::Done)) => Some("done"),
+        (false, Some(_), Some(Outcome::Failed { .. })) => Some("failed"),
+        (false, Some(_), Some(Outcome::Again)) => Some("again"),
+        (false, Some(_), Some(Outcome::Returned)) => Some("returned"),
+        (false, Some(_), Some(Outcome::Cancelled)) => Some("cancelled"),
+    };
+    AttemptReply {
+        attempt: attempt_of(attempt.id),
+        worker: attempt.worker.to_string(),
+        node: names.node(tried.node),
+        started: time_text(attempt.started),
+        ended: attempt.end.map(|end| time_text(end.hlc)),
+        outcome: word.map(ToOwned::to_owned),
+        code,
+        millis: attempt.end.and_then(|end| end.millis),
+        output: (!tried.output.is_empty()).then(|| Blob::from(tried.output.clone())),
+    }
+}
+
+fn queue_reply(stats: &job::QueueStats) -> QueueReply {
+    QueueReply {
+        queue: stats.queue.as_str().to_owned(),
+        paused: stats.paused,
+        waiting: stats.count(StateKind::Waiting),
+        running: stats.count(StateKind::Running),
+        done: stats.count(StateKind::Done),
+        dead: stats.count(StateKind::Dead),
+        cancelled: stats.count(StateKind::Cancelled),
+        held: stats.count(StateKind::Held),
+        duplicate: stats.count(StateKind::Duplicate),
+    }
+}
+
+fn wall_text(wall: WallTime) -> String {
+    let millis = i64::try_from(wall.0).unwrap_or(i64::MAX);
+    let moment = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+    format!("{moment:.3}")
 }

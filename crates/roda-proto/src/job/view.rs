@@ -1,7 +1,7 @@
 //! What a job tells of itself.
 
 use super::state::Phase;
-use super::{AttemptId, Claimed, Job, JobId, JobState, Place, Running, SavedAt};
+use super::{AttemptId, Claimed, Job, JobId, JobState, OnCrash, Place, Running, SavedAt};
 use crate::time::Hlc;
 
 impl Job {
@@ -66,6 +66,18 @@ impl Job {
     #[must_use]
     pub const fn tries(&self) -> u32 {
         self.tries
+    }
+
+    /// So many failed tries make it dead; 0: no number does.
+    #[must_use]
+    pub const fn tries_max(&self) -> u16 {
+        self.tries_max
+    }
+
+    /// What becomes of it when its worker dies.
+    #[must_use]
+    pub const fn on_crash(&self) -> OnCrash {
+        self.on_crash
     }
 
     /// The last attempt that counts; the next one has the number after its.

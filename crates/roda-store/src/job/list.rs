@@ -1,11 +1,12 @@
 //! Lists of jobs, for people and for those who look after workers.
 
-use roda_proto::AuthorId;
-use roda_proto::job::{QueueName, StateKind, WorkerId};
+use roda_proto::job::{JobId, QueueName, StateKind, WorkerId};
+use roda_proto::{AuthorId, Seq};
 use rusqlite::Connection;
 
 use super::queue;
 use super::row::{self, JobRow, Stored, kind_to_sql, select_job};
+use crate::columns::{seq_from_sql, seq_to_sql};
 use crate::{Reader, Result};
 
 /// Most jobs in one list; there may be more behind the last.
@@ -100,6 +101,23 @@ impl Reader {
         let jobs = row::load_all(&transaction, RUNNING_OF, [worker.0])?;
         let rows = jobs.into_iter().map(|stored| stored.into_row(&transaction));
         rows.collect()
+    }
+
+    /// The jobs that an author pushed with entries of this range, in their order.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn pushed_between(&self, author: AuthorId, first: Seq, last: Seq) -> Result<Vec<JobId>> {
+        let transaction = self.begin()?;
+        let mut statement = transaction.prepare_cached(
+            "SELECT seq FROM job WHERE author = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
+        )?;
+        let of = (author.0, seq_to_sql(first), seq_to_sql(last));
+        let jobs = statement.query_map(of, |row| {
+            let seq = seq_from_sql(row.get(0)?);
+            Ok(JobId { author, seq })
+        })?;
+        Ok(jobs.collect::<Result<_, _>>()?)
     }
 
     /// The workers that run jobs, by what is stored: all that anybody may have to declare dead.

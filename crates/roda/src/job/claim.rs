@@ -1,13 +1,12 @@
 //! A worker's side: claiming jobs, saving their progress, telling how they ended.
 
+use roda_proto::WallTime;
 use roda_proto::job::{
-    AttemptId, Checkpoint, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, SHARDS,
-    WorkerId, claim_lock, worker_lock,
+    AttemptId, Checkpoint, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running,
+    SHARDS, StateKind, WorkerId, claim_lock, worker_lock,
 };
 use roda_proto::token::Fence;
-use roda_proto::WallTime;
-
-use roda_store::{Reader, StoreError};
+use roda_store::{JobRow, LoadedPayload, Reader, StoreError};
 
 use super::{Queue, over};
 use crate::driver::wall;
@@ -92,12 +91,12 @@ impl Queue {
         let mut offer = Offer::default();
         let mut claimed = Vec::new();
         let room = free.min(CLAIM_MAX);
-        for running in self.node.running_of(hold.worker).await? {
-            let attempt = (running.id, running.attempt);
+        for (id, running) in self.node.running_of(hold.worker).await? {
+            let attempt = (id, running.attempt);
             if !known.contains(&attempt) {
                 claimed.push(attempt);
             } else if running.cancel_wanted {
-                offer.cancel.push(running.id);
+                offer.cancel.push(id);
             }
         }
         // Workers begin at different shards, so that they do not all want the same lock.
@@ -114,9 +113,11 @@ impl Queue {
         let queue = self.name.clone();
         let (stats, next_due) = self
             .node
-            .read(move |reader| Ok((reader.queue(&queue)?, reader.next_due(&queue)?)))
+            .read(move |reader| Ok((reader.queue(&queue)?, reader.next_due(&queue, wall())?)))
             .await?;
-        offer.is_idle = stats.is_none_or(|stats| stats.is_idle());
+        offer.is_idle = stats.is_none_or(|stats| {
+            stats.count(StateKind::Waiting) + stats.count(StateKind::Running) == 0
+        });
         offer.next_due = next_due;
         Ok(offer)
     }
@@ -131,18 +132,12 @@ impl Queue {
         if self.ready(shard, 1).await?.is_empty() {
             return Ok(Vec::new());
         }
-        let lock = claim_lock(&self.name, shard).ok_or_else(|| Error::QueueName(self.name.clone()))?;
+        let lock =
+            claim_lock(&self.name, shard).ok_or_else(|| Error::QueueName(self.name.clone()))?;
         let guard = self.node.lock(lock).fresh().acquire().await?;
         let ready = self.ready(shard, room).await?;
-        let jobs: Vec<Claimed> = ready
-            .iter()
-            .map(|row| Claimed {
-                job: row.id,
-                number: row.job.attempt().map_or(0, |last| last.number) + 1,
-                after: row.job.ended(),
-                generation: row.job.generation(),
-            })
-            .collect();
+        let claims = ready.iter().map(|row| row.job.next_claim(row.id));
+        let jobs: Vec<Claimed> = claims.collect();
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -166,7 +161,7 @@ impl Queue {
         Ok(claimed)
     }
 
-    async fn ready(&self, shard: u8, limit: usize) -> Result<Vec<roda_store::JobRow>> {
+    async fn ready(&self, shard: u8, limit: usize) -> Result<Vec<JobRow>> {
         let queue = self.name.clone();
         self.node
             .read(move |reader| reader.jobs_ready(&queue, shard, wall(), limit))
@@ -182,8 +177,8 @@ impl Queue {
         self.node.check_worker(hold)?;
         let running = self.node.running_of(hold.worker).await?;
         let runs = |end: &EndedAttempt| {
-            let is_it = |one: &RunningRow| (one.id, one.attempt) == (end.id, end.attempt);
-            running.iter().any(is_it)
+            let mut running = running.iter();
+            running.any(|(id, one)| (*id, one.attempt) == (end.id, end.attempt))
         };
         let ends: Vec<End> = ended
             .into_iter()
@@ -208,9 +203,6 @@ impl Queue {
     }
 }
 
-/// A running attempt of a worker, as the store has it.
-pub(super) type RunningRow = roda_store::RunningRow;
-
 impl Node {
     /// Whether the worker's lock is this node's now.
     fn check_worker(&self, hold: WorkerHold) -> Result<()> {
@@ -221,8 +213,13 @@ impl Node {
         }
     }
 
-    pub(super) async fn running_of(&self, worker: WorkerId) -> Result<Vec<RunningRow>> {
-        self.read(move |reader| reader.running_of(worker)).await
+    async fn running_of(&self, worker: WorkerId) -> Result<Vec<(JobId, Running)>> {
+        let rows = self.read(move |reader| reader.running_of(&worker)).await?;
+        let running = rows.into_iter().filter_map(|row| match row.state {
+            JobState::Running(running) => Some((row.id, running)),
+            _ => None,
+        });
+        Ok(running.collect())
     }
 
     async fn claimed_jobs(&self, claimed: Vec<(JobId, AttemptId)>) -> Result<Vec<ClaimedJob>> {
@@ -252,7 +249,7 @@ impl Node {
     ) -> Result<()> {
         let found = self.read(move |reader| reader.job_row(job)).await?;
         let row = found.ok_or(Error::UnknownJob(job))?;
-        let JobState::Running(running) = row.job.state() else {
+        let JobState::Running(running) = row.state else {
             return Err(over(job, attempt));
         };
         if running.attempt != attempt || running.claim.author != self.head().0 {
@@ -273,9 +270,10 @@ fn claimed_job(
     id: JobId,
     attempt: AttemptId,
 ) -> std::result::Result<Option<ClaimedJob>, StoreError> {
-    let (Some((payload, options)), Some(row)) = (reader.pushed(id)?, reader.job_row(id)?) else {
+    let (Some(pushed), Some(row)) = (reader.job_payload(id)?, reader.job_row(id)?) else {
         return Ok(None);
     };
+    let LoadedPayload { payload, options } = pushed;
     let checkpoint = reader.job_checkpoint(id)?.map(|found| found.checkpoint);
     Ok(Some(ClaimedJob {
         id,

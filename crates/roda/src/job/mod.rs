@@ -9,7 +9,7 @@ mod worker;
 use std::sync::Arc;
 
 use roda_proto::Command;
-use roda_proto::job::{AttemptId, JobEntry, JobId, QUEUE_LEN_MAX, QueueName};
+use roda_proto::job::JobEntry;
 use tokio::sync::watch;
 
 use crate::error::{Error, Result};
@@ -18,8 +18,16 @@ use crate::types::Receipt;
 
 pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
 pub use self::push::{NewJob, Pushed};
-pub use self::worker::{JobResult, RunningJob, Worker, WorkerOptions};
-pub(crate) use self::undertaker::Undertaker;
+pub use self::report::JobFilter;
+use self::undertaker::Undertaker;
+pub use self::worker::{JobResult, RunningJob, WorkerOptions};
+pub use roda_proto::job::{
+    Attempt, AttemptEnd, AttemptId, Checkpoint, EntryError, Job, JobId, JobKey, JobKeyError,
+    JobPrefix, JobState, OUTPUT_LEN_MAX, OnCrash, Outcome, PAYLOAD_LEN_MAX, PRIORITY_DEFAULT,
+    PushOptions, QUEUE_LEN_MAX, QueueName, Running, STATE_LEN_MAX, StateKind, TRIES_MAX_DEFAULT,
+    WorkerId, worker_lock,
+};
+pub use roda_store::{AttemptInfo, JobInfo, JobRow, LoadedCheckpoint, LoadedPayload, QueueStats};
 
 /// What a running node keeps for its jobs.
 pub(crate) struct Jobs {
@@ -27,7 +35,7 @@ pub(crate) struct Jobs {
     pub(crate) changes: watch::Receiver<u64>,
     /// Pushes with an idempotency key go one after the other: each looks for the key first.
     keyed: tokio::sync::Mutex<()>,
-    pub(crate) undertaker: Undertaker,
+    undertaker: Undertaker,
 }
 
 impl Jobs {
@@ -82,7 +90,7 @@ impl Node {
         self.command(Command::AppendJobs { topic, bodies }).await
     }
 
-    pub(crate) fn jobs(&self) -> &Arc<Jobs> {
+    fn job_state(&self) -> &Arc<Jobs> {
         &self.shared.jobs
     }
 }

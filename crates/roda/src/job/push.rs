@@ -53,7 +53,7 @@ impl Queue {
         let has_key = jobs.iter().any(|job| job.options.key.is_some());
         // Held until the jobs are stored: whoever pushes the same key next has to find them.
         let _keyed = if has_key {
-            Some(self.node.jobs().keyed.lock().await)
+            Some(self.node.job_state().keyed.lock().await)
         } else {
             None
         };
@@ -93,7 +93,9 @@ impl Queue {
         } = receipt;
         let id = |seq| JobId { author, seq };
         if usize::try_from(last.0 - first.0 + 1) == Ok(count) {
-            return Ok((first.0..=last.0).map(|seq| id(roda_proto::Seq(seq))).collect());
+            return Ok((first.0..=last.0)
+                .map(|seq| id(roda_proto::Seq(seq)))
+                .collect());
         }
         // Entries of others came in between.
         let ids = self

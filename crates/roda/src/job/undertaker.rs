@@ -3,12 +3,13 @@
 //! A worker lives as long as it holds its lock. Whoever else gets that lock knows that nothing the worker
 //! ran is alive: its node has killed it, or its node's session is over, and it was killed before that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use roda_proto::job::{JobEntry, Lost, WorkerId, worker_lock};
+use roda_proto::job::{JobEntry, JobState, Lost, QueueName, WorkerId, worker_lock};
 use roda_proto::token::Fence;
+use roda_store::LiveWorker;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -46,7 +47,7 @@ impl Undertaker {
 impl Node {
     /// A worker of this node asks for jobs: for a while dead workers of others are looked for.
     pub(super) fn watch_workers(&self, own: WorkerId) {
-        let mut state = self.jobs().undertaker.state();
+        let mut state = self.job_state().undertaker.state();
         state.own.insert(own);
         let until = Instant::now() + INTEREST;
         if state.interested_until.replace(until).is_none() {
@@ -61,23 +62,14 @@ impl Node {
     /// As for every write. Whoever gets the lock next does the same.
     pub async fn bury_worker(&self, hold: WorkerHold) -> Result<()> {
         let buried = self.bury(hold.worker, hold.fence).await;
-        self.jobs().undertaker.state().own.remove(&hold.worker);
+        self.job_state().undertaker.state().own.remove(&hold.worker);
         buried
     }
 
     async fn bury(&self, worker: WorkerId, fence: Fence) -> Result<()> {
-        let running = self.running_of(worker).await?;
-        let queues: BTreeSet<_> = running.iter().map(|row| row.queue.clone()).collect();
-        for queue in queues {
-            let of_queue = running.iter().filter(|row| row.queue == queue);
-            let lost: Vec<Lost> = of_queue
-                .map(|row| Lost {
-                    job: row.id,
-                    attempt: row.attempt,
-                    last: row.author_head,
-                })
-                .collect();
-            tracing::info!(%worker, %queue, jobs = lost.len(), "a worker is gone; its jobs are free");
+        for (queue, lost) in self.lost(worker).await? {
+            let jobs = lost.len();
+            tracing::info!(%worker, %queue, jobs, "a worker is gone; its jobs are free");
             let entry = JobEntry::Lose {
                 worker,
                 fence,
@@ -86,6 +78,27 @@ impl Node {
             self.append_jobs(&queue, entry).await?;
         }
         Ok(())
+    }
+
+    /// What a worker has not finished, by queue.
+    async fn lost(&self, worker: WorkerId) -> Result<BTreeMap<QueueName, Vec<Lost>>> {
+        self.read(move |reader| {
+            let mut lost: BTreeMap<QueueName, Vec<Lost>> = BTreeMap::new();
+            for row in reader.running_of(&worker)? {
+                let JobState::Running(running) = row.state else {
+                    continue;
+                };
+                // Read after the row, so that it covers all that the row is made of.
+                let last = reader.head_of(running.claim.author)?;
+                lost.entry(row.queue).or_default().push(Lost {
+                    job: row.id,
+                    attempt: running.attempt,
+                    last,
+                });
+            }
+            Ok(lost)
+        })
+        .await
     }
 
     /// Waits until a worker of another node is dead, and says so.
@@ -104,8 +117,8 @@ async fn watch(node: Node) {
     loop {
         changes.mark_unchanged();
         if let Ok(workers) = node.read(|reader| reader.live_workers()).await {
-            for worker in workers {
-                let is_own = node.jobs().undertaker.state().own.contains(&worker);
+            for LiveWorker { worker, .. } in workers {
+                let is_own = node.job_state().undertaker.state().own.contains(&worker);
                 let mut known = watched.lock().unwrap_or_else(PoisonError::into_inner);
                 if is_own || known.len() >= WATCHED_MAX || !known.insert(worker) {
                     continue;
@@ -125,8 +138,11 @@ async fn watch(node: Node) {
                 tokio::time::sleep(PAUSE / 20).await;
             }
         }
-        let mut state = node.jobs().undertaker.state();
-        if state.interested_until.is_none_or(|until| until <= Instant::now()) {
+        let mut state = node.job_state().undertaker.state();
+        if state
+            .interested_until
+            .is_none_or(|until| until <= Instant::now())
+        {
             state.interested_until = None;
             break;
         }

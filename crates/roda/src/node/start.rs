@@ -18,6 +18,7 @@ use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{DATABASE, VOTERS_LOG, host_name, prepare};
+use crate::job::Jobs;
 use crate::link::{Contacts, Links};
 use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
