@@ -9,6 +9,10 @@ use crate::append::Appending;
 use crate::columns::seq_from_sql;
 use crate::{Reader, Result};
 
+/// The push that is run for a key. While a new one is weighed against it, both.
+pub(super) const WINNER: &str =
+    select_job!("WHERE job.queue = ?1 AND job.key = ?2 AND job.duplicate = 0");
+
 impl Reader {
     /// The push of a queue that is run for an idempotency key, and its
     /// [`push_hash`](roda_proto::job::push_hash).
@@ -32,8 +36,7 @@ impl Reader {
 
 /// The push that is run for a key.
 pub(super) fn winner(connection: &Connection, queue: i64, key: &str) -> Result<Option<Stored>> {
-    let select = select_job!("WHERE job.queue = ?1 AND job.key = ?2 AND job.duplicate = 0");
-    row::load(connection, select, (queue, key))
+    row::load(connection, WINNER, (queue, key))
 }
 
 /// All pushes with a key.
@@ -58,8 +61,7 @@ impl Appending<'_> {
         let Some(key) = &stored.key else {
             return Ok(());
         };
-        let select = select_job!("WHERE job.queue = ?1 AND job.key = ?2 AND job.duplicate = 0");
-        let mut rivals = row::load_all(self.transaction, select, (stored.queue, key))?;
+        let mut rivals = row::load_all(self.transaction, WINNER, (stored.queue, key))?;
         if rivals.iter().all(|rival| rival.id != stored.id) {
             // As it is stored now.
             rivals.extend(self.stored(stored.number)?);

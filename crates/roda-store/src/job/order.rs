@@ -7,8 +7,9 @@ use super::row::kind_to_sql;
 use crate::Result;
 use crate::append::Appending;
 
-/// The waiting jobs of an order key that may run.
-pub(super) const UNBLOCKED: &str = "SELECT number FROM job
+/// The waiting jobs of an order key that may run: one at most. Left alone, SQLite would look for it among
+/// all that wait.
+pub(super) const UNBLOCKED: &str = "SELECT number FROM job INDEXED BY job_in_order
      WHERE queue = ?1 AND order_key = ?2 AND state = 0 AND blocked = 0";
 /// The canonically first job of an order key that is in a state.
 pub(super) const FIRST_IN: &str = "SELECT hlc, author, seq, number FROM job

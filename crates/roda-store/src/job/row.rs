@@ -22,6 +22,8 @@ macro_rules! select_job {
 }
 pub(crate) use select_job;
 
+pub(super) const BY_ID: &str = select_job!("WHERE job.author = ?1 AND job.seq = ?2");
+
 /// A job as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
@@ -163,8 +165,7 @@ pub(crate) fn load(
 }
 
 pub(crate) fn by_id(connection: &Connection, id: JobId) -> Result<Option<Stored>> {
-    let select = select_job!("WHERE job.author = ?1 AND job.seq = ?2");
-    load(connection, select, (id.author.0, seq_to_sql(id.seq)))
+    load(connection, BY_ID, (id.author.0, seq_to_sql(id.seq)))
 }
 
 pub(crate) fn by_number(connection: &Connection, number: i64) -> Result<Option<Stored>> {
