@@ -6,6 +6,7 @@ pub(crate) mod follow;
 pub(crate) mod handlers;
 pub(crate) mod job_backend;
 pub(crate) mod job_checks;
+mod job_replies;
 pub(crate) mod job_types;
 pub(crate) mod jobs;
 pub(crate) mod lock_types;

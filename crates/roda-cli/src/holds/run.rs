@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use roda::boottime;
+use roda::job::WorkerHold;
 use roda::{Guard, HoldState, LockRequest, LostReason, Timings, Waiting};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -44,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hold: Arc<Hold>, wish: Wish, events
         _ = closing.wait_for(|closing| *closing) => Err(roda::Error::Stopped),
     };
     match acquired {
-        Ok(guard) => inside(&shared.holds, &hold, guard, shared.timings, &events).await,
+        Ok(guard) => inside(&shared, &hold, guard, &events).await,
         Err(error) => {
             hold.clear().await;
             send(
@@ -104,7 +105,8 @@ fn failure(error: roda::Error, hold: &Hold) -> Failure {
 }
 
 /// From the grant until nothing runs under it and the lock is free.
-async fn inside(holds: &Holds, hold: &Hold, guard: Guard, timings: Timings, events: &Events) {
+async fn inside(shared: &Shared, hold: &Hold, guard: Guard, events: &Events) {
+    let (holds, timings) = (&shared.holds, shared.timings);
     let lease = lease(&guard);
     send(
         events,
@@ -118,6 +120,7 @@ async fn inside(holds: &Holds, hold: &Hold, guard: Guard, timings: Timings, even
         lost: lost.map(Into::into),
     };
     hold.clear().await;
+    bury_worker(shared, &guard).await;
     drop(guard);
     hold.done.send_replace(Some(reply));
     send(events, &HoldEvent::Released(reply));
@@ -127,6 +130,23 @@ async fn inside(holds: &Holds, hold: &Hold, guard: Guard, timings: Timings, even
         () = events.closed() => {}
         _ = closing.wait_for(|closing| *closing) => {}
         () = tokio::time::sleep(timings.session()) => {}
+    }
+}
+
+/// If it was a worker's, the jobs that it left are free now: nothing of them runs any more.
+async fn bury_worker(shared: &Shared, guard: &Guard) {
+    let workers = guard.names().iter().filter_map(|name| {
+        let worker = name.as_str().strip_prefix(WORKER_LOCKS)?;
+        worker.parse().ok()
+    });
+    for worker in workers {
+        let fence = guard.fence();
+        let hold = WorkerHold { worker, fence };
+        let burying = timeout(BURIED_WITHIN, shared.node.bury_worker(hold)).await;
+        if let Ok(Err(error)) = burying {
+            // Whoever waits for the lock does it then.
+            tracing::warn!(%worker, %error, "a worker's jobs could not be set free");
+        }
     }
 }
 
@@ -226,3 +246,8 @@ fn send(events: &Events, event: &HoldEvent) {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// How the names of the locks of workers begin.
+const WORKER_LOCKS: &str = "roda/worker/";
+/// A disk that hangs must not keep the lock.
+const BURIED_WITHIN: Duration = Duration::from_secs(1);

@@ -39,12 +39,12 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    pub(crate) fn new(changes: watch::Receiver<u64>) -> Self {
-        Self {
+    pub(crate) fn new(changes: watch::Receiver<u64>) -> Arc<Self> {
+        Arc::new(Self {
             changes,
             keyed: tokio::sync::Mutex::default(),
             undertaker: Undertaker::default(),
-        }
+        })
     }
 }
 

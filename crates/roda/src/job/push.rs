@@ -101,7 +101,7 @@ impl Queue {
         let ids = self
             .node
             .read(move |reader| reader.pushed_between(author, first, last));
-        Ok(ids.await?)
+        ids.await
     }
 
     /// The job that has the key here, and the hash of what was pushed.

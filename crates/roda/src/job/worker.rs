@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roda_proto::WallTime;
 use roda_proto::job::{
     AttemptId, Checkpoint, JobId, OUTPUT_LEN_MAX, Outcome, WorkerId, worker_lock,
 };
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::{ClaimedJob, EndedAttempt, Queue, WorkerHold};
 use crate::driver::wall;

@@ -264,8 +264,12 @@ impl Node {
             switchboard: Arc::clone(&locks.switchboard),
         };
         let stable = published.stable.subscribe();
-        let mirrors = Mirrors::start(database.clone(), home.into(), stable, mirrors);
-        let mirrors = Arc::new(mirrors);
+        let mirrors = Arc::new(Mirrors::start(
+            database.clone(),
+            home.into(),
+            stable,
+            mirrors,
+        ));
         let shared = Shared {
             home: home.into(),
             database,
@@ -274,7 +278,7 @@ impl Node {
             requests,
             view: published.view.subscribe(),
             head: published.head.subscribe(),
-            jobs: Arc::new(Jobs::new(published.jobs.subscribe())),
+            jobs: Jobs::new(published.jobs.subscribe()),
             stopped,
             mirrors: Arc::clone(&mirrors),
             locks: Arc::clone(&locks),
