@@ -223,7 +223,7 @@ impl Mirrors {
         home: PathBuf,
         stable: watch::Receiver<Hlc>,
         known: Vec<(Topic, PathBuf)>,
-    ) -> Self {
+    ) -> Arc<Self> {
         let mirrors = Self {
             database,
             home,
@@ -233,7 +233,7 @@ impl Mirrors {
         for (topic, path) in known {
             mirrors.add(topic, path);
         }
-        mirrors
+        Arc::new(mirrors)
     }
 
     /// Refuses a file that exists and is not the beginning of this mirror.

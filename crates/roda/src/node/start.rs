@@ -264,12 +264,7 @@ impl Node {
             switchboard: Arc::clone(&locks.switchboard),
         };
         let stable = published.stable.subscribe();
-        let mirrors = Arc::new(Mirrors::start(
-            database.clone(),
-            home.into(),
-            stable,
-            mirrors,
-        ));
+        let mirrors = Mirrors::start(database.clone(), home.into(), stable, mirrors);
         let shared = Shared {
             home: home.into(),
             database,
