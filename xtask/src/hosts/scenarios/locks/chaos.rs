@@ -248,7 +248,7 @@ impl<'c> Chaos<'c> {
             }
             Fault::KillHost => {
                 self.contenders.pause(host, true);
-                self.record.kill(node.nick.clone());
+                self.record.kill(node.nick.clone(), now_ns());
                 for pid in node.host.processes()? {
                     process::signal(pid, Signal::KILL);
                 }
@@ -263,14 +263,15 @@ impl<'c> Chaos<'c> {
                 if !process::words(child).contains(&label) {
                     return Ok(false);
                 }
-                self.record.kill(label);
+                self.record.kill(label, now_ns());
                 process::signal(child, Signal::KILL);
             }
             Fault::KillWrapper => {
+                let at_ns = now_ns();
                 let Some((label, _)) = self.signal_wrapper(host, holder, Signal::KILL) else {
                     return Ok(false);
                 };
-                self.record.kill(label);
+                self.record.kill(label, at_ns);
             }
             Fault::StopWrapper => {
                 let Some((_, pid)) = self.signal_wrapper(host, holder, Signal::STOP) else {

@@ -45,9 +45,10 @@ impl Record {
         self.disturbed.push((host, from_ns, until_ns));
     }
 
-    /// Somebody, or all on a host, is killed now.
-    pub(super) fn kill(&mut self, name: String) {
-        self.killed.push((name, now_ns()));
+    /// Somebody, or all on a host, is killed at this time: one before the signal, which may be faster than
+    /// whoever sent it.
+    pub(super) fn kill(&mut self, name: String, at_ns: u64) {
+        self.killed.push((name, at_ns));
     }
 
     /// Whether a kill could have ended what this one did between two times.
