@@ -159,9 +159,6 @@ pub(super) async fn ends(
     }
     let hold = hold(&shared, &worker, wish.fence, &wish.queue)?;
     backend::end(&shared, &hold, wish.ends).await?;
-    // The worker has room now: what it asked before is out of date.
-    let desk = shared.desks.find(&worker);
-    desk.asked.send_modify(|count| *count += 1);
     Ok(Json(json!({})))
 }
 

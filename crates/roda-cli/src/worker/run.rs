@@ -329,6 +329,9 @@ impl<'a> Worker<'a> {
         for end in self.reporting.drain(..) {
             self.known.remove(&end.id);
         }
+        // There is room now, of which a question under way does not know; it may come to the node after the
+        // ends did. What its answer would have brought, the next one brings again.
+        self.poll.withdraw();
         false
     }
 

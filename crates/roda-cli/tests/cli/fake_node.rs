@@ -1,6 +1,5 @@
 //! A node that grants, stays silent or dies exactly when a test wants it to.
 
-use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -38,9 +37,22 @@ pub(crate) struct FakeNode {
 struct Answers {
     /// By the beginning of the request's first line: a status and a body.
     fixed: Mutex<Vec<(String, u16, String)>>,
-    /// For workers that ask: how many have, and what comes next.
-    polls: Mutex<(u64, VecDeque<Value>)>,
+    work: Mutex<Work>,
     changed: Condvar,
+}
+
+/// What there is for a worker.
+#[derive(Default)]
+struct Work {
+    /// How many questions there were.
+    asked: u64,
+    /// Jobs that wait.
+    ready: Vec<Value>,
+    /// Jobs whose end it has not told.
+    given: Vec<Value>,
+    /// Jobs that it should end.
+    cancel: Vec<Value>,
+    is_idle: bool,
 }
 
 impl FakeNode {
@@ -113,9 +125,23 @@ impl FakeNode {
         fixed.push((start.to_owned(), status, body.to_owned()));
     }
 
-    /// Answers the next question of a worker.
-    pub(crate) fn offer(&self, reply: Value) {
-        self.answers.polls.lock().unwrap().1.push_back(reply);
+    /// Gives a worker jobs.
+    pub(crate) fn offer(&self, jobs: Vec<Value>) {
+        self.change_work(|work| work.ready.extend(jobs));
+    }
+
+    /// Wants a job ended.
+    pub(crate) fn cancel(&self, id: &str) {
+        self.change_work(|work| work.cancel.push(id.into()));
+    }
+
+    /// Says from now on that there is nothing left to do, once there is not.
+    pub(crate) fn idle(&self) {
+        self.change_work(|work| work.is_idle = true);
+    }
+
+    fn change_work(&self, change: impl FnOnce(&mut Work)) {
+        change(&mut self.answers.work.lock().unwrap());
         self.answers.changed.notify_all();
     }
 
@@ -235,14 +261,14 @@ fn serve(
 }
 
 impl Answers {
-    /// Like a node: whoever asks later, or tells of an end, has earlier questions answered.
+    /// Like a node: whoever asks later has earlier questions answered.
     fn supersede(&self, line: &str) -> u64 {
-        let mut polls = self.polls.lock().unwrap();
-        if line.starts_with("POST /v1/workers/") {
-            polls.0 += 1;
+        let mut work = self.work.lock().unwrap();
+        if line.starts_with("POST /v1/workers/") && line.contains("/poll") {
+            work.asked += 1;
             self.changed.notify_all();
         }
-        polls.0
+        work.asked
     }
 
     fn to(&self, line: &str, body: &Value, turn: u64) -> (u16, String) {
@@ -261,19 +287,48 @@ impl Answers {
     }
 
     fn to_worker(&self, line: &str, body: &Value, turn: u64) -> Value {
-        if !line.contains("/poll") || body["wait_ms"] == 0 {
+        let mut work = self.work.lock().unwrap();
+        if !line.contains("/poll") {
+            let ended = body["ends"].as_array().unwrap();
+            work.given
+                .retain(|job| ended.iter().all(|end| end["id"] != job["id"]));
             return json!({});
         }
-        let mut polls = self.polls.lock().unwrap();
         loop {
-            if polls.0 != turn {
-                return json!({});
-            }
-            if let Some(reply) = polls.1.pop_front() {
+            let reply = work.reply(body["known"].as_array().unwrap());
+            let is_empty = reply == json!({"jobs": [], "cancel": [], "idle": false});
+            if !is_empty || work.asked != turn || body["wait_ms"] == 0 {
                 return reply;
             }
-            polls = self.changed.wait(polls).unwrap();
+            work = self.changed.wait(work).unwrap();
         }
+    }
+}
+
+impl Work {
+    /// Also what was given before and never arrived.
+    fn reply(&mut self, known: &[Value]) -> Value {
+        self.given.append(&mut self.ready);
+        let is_known = |id: &Value| known.iter().any(|attempt| attempt["id"] == *id);
+        let is_cancelling = |id: &Value| {
+            known
+                .iter()
+                .any(|known| known["id"] == *id && known["cancelling"] == true)
+        };
+        let jobs: Vec<&Value> = self
+            .given
+            .iter()
+            .filter(|job| !is_known(&job["id"]))
+            .collect();
+        let cancel = self
+            .cancel
+            .iter()
+            .filter(|id| is_known(id) && !is_cancelling(id));
+        json!({
+            "jobs": jobs,
+            "cancel": cancel.collect::<Vec<_>>(),
+            "idle": self.is_idle && self.given.is_empty(),
+        })
     }
 }
 

@@ -43,8 +43,7 @@ fn claimed(number: u64) -> Value {
 }
 
 fn offer(node: &FakeNode, numbers: &[u64]) {
-    let jobs: Vec<Value> = numbers.iter().copied().map(claimed).collect();
-    node.offer(json!({"jobs": jobs}));
+    node.offer(numbers.iter().copied().map(claimed).collect());
 }
 
 /// The ends that the worker tells next.
@@ -53,11 +52,6 @@ fn ends(node: &FakeNode) -> Vec<Value> {
     let body = node.skip_to("POST /v1/workers/", ENDS).body;
     assert_eq!(body["fence"], 77);
     body["ends"].as_array().unwrap().clone()
-}
-
-/// Has the worker end as an empty queue does.
-fn idle(node: &FakeNode) {
-    node.offer(json!({"idle": true}));
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -85,7 +79,7 @@ fn a_job_gets_its_payload_and_its_environment_and_its_end_is_told() {
         output.contains(&printed) && output.contains(&home),
         "{output}"
     );
-    idle(&node);
+    node.idle();
     let ended = ended(child);
     assert_eq!(ended.code, Some(0));
     assert_eq!((ended.stdout, ended.stderr), (printed, format!("{home}\n")));
@@ -114,7 +108,7 @@ fn the_exit_code_decides_what_becomes_of_a_job() {
             assert!((1600..=2400).contains(&wait), "{wait}");
         }
     }
-    idle(&node);
+    node.idle();
     let ended = ended(child);
     assert_eq!(ended.code, Some(0));
     assert!(
@@ -138,7 +132,7 @@ fn nothing_of_a_job_runs_when_its_end_is_told() {
     assert_eq!(ends(&node)[0]["outcome"], "done");
     let left = fs::read_to_string(&path).unwrap();
     assert!(!lives(left.trim()), "it was told too early");
-    idle(&node);
+    node.idle();
     assert_eq!(ended(child).code, Some(0));
 }
 
@@ -164,7 +158,7 @@ fn as_many_jobs_as_there_are_slots_run_at_once() {
         told.extend(ends(&node));
     }
     assert!(told.iter().all(|end| end["outcome"] == "done"));
-    idle(&node);
+    node.idle();
     assert_eq!(ended(child).code, Some(0));
 }
 
@@ -182,7 +176,7 @@ fn a_job_that_is_cancelled_or_takes_too_long_is_ended() {
         (&told[0]["outcome"], &told[0]["code"]),
         (&json!("failed"), &json!(143))
     );
-    idle(&node);
+    node.idle();
     assert_eq!(ended(child).code, Some(0));
 
     let node = FakeNode::new();
@@ -196,13 +190,13 @@ fn a_job_that_is_cancelled_or_takes_too_long_is_ended() {
         node.skip_to("POST /v1/workers/", POLL).body["known"][0]["cancelling"],
         false
     );
-    node.offer(json!({"cancel": [id(2)]}));
+    node.cancel(&id(2));
     assert_eq!(
         node.skip_to("POST /v1/workers/", POLL).body["known"][0]["cancelling"],
         true
     );
     assert_eq!(ends(&node)[0]["outcome"], "cancelled");
-    idle(&node);
+    node.idle();
     assert_eq!(ended(child).code, Some(0));
 }
 
@@ -288,7 +282,7 @@ fn a_node_that_is_away_for_a_moment_hears_of_the_end_later() {
     std::thread::sleep(Duration::from_millis(300));
     fs::rename(&aside, &socket).unwrap();
     assert_eq!(ends(&node)[0]["outcome"], "done");
-    idle(&node);
+    node.idle();
     assert_eq!(ended(child).code, Some(0));
 }
 
@@ -302,7 +296,7 @@ fn for_programs_everything_is_a_line_of_json() {
     );
     offer(&node, &[1]);
     ends(&node);
-    idle(&node);
+    node.idle();
     let ended = ended(child);
     let lines: Vec<Value> = ended
         .stdout
