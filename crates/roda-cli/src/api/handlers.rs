@@ -53,7 +53,6 @@ impl IntoResponse for Refused {
             "job-key-conflict" | "job-ended" | "job-not-ended" | "job-attempt-over" => {
                 StatusCode::CONFLICT
             }
-            "not-built" => StatusCode::NOT_IMPLEMENTED,
             "too-long" | "empty-text" | "checkpoint-too-long" => StatusCode::BAD_REQUEST,
             _ if ["topic-", "request-", "lock-name-", "queue-", "job-"]
                 .iter()

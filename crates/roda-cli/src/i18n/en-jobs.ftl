@@ -238,5 +238,3 @@ error-checkpoint-too-long = a checkpoint has at most { $most } bytes, this one h
     .hint = put the data into a file that every worker sees, and its path into the checkpoint
 error-request-worker = “{ $worker }” is no name of a worker
     .hint = docs/control-api.md shows what it needs
-error-not-built = this is not built yet
-    .hint = wait for the next version

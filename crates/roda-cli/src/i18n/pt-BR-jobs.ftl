@@ -238,5 +238,3 @@ error-checkpoint-too-long = um ponto salvo tem no máximo { $most } bytes; este 
     .hint = ponha os dados em um arquivo que todos os trabalhadores veem e o caminho dele no ponto salvo
 error-request-worker = “{ $worker }” não é o nome de um trabalhador
     .hint = docs/control-api.md mostra o que é preciso
-error-not-built = isto ainda não está pronto
-    .hint = espere a próxima versão
