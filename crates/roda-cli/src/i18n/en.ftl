@@ -263,6 +263,8 @@ demo-heal = 5. { $node } comes back and gets what it missed.
 demo-healed = healed: three histories and three files, identical to the byte: { $messages } messages, { $bytes } bytes
 demo-lock = 6. A lock. { $node } holds it, another node waits. kill -9 for whoever holds it.
 demo-turn = the next one is in, { $millis } ms after the kill, with a larger fence: { $before } → { $after }
+demo-job = 7. A job. { $node } runs it and saves each step. kill -9 for its worker.
+demo-resumed = { $node } goes on after step { $step } of { $steps }, { $millis } ms after the kill; the job is done, once
 demo-counters = Repairs sent: { $repairs }. Repair requests (NACKs): { $nacks }.
 demo-yourself = Now you, on two machines of one network:
 demo-commands =
@@ -273,6 +275,8 @@ demo-commands =
     one     $ roda say log "disk replaced"
     other   $ roda history log --follow
     both    $ roda lock printer -- sh -c 'echo my turn; sleep 3'
+    one     $ roda push render clip-1
+    other   $ roda work render -- ./render.sh
     either  $ roda status
 
 # Benchmark

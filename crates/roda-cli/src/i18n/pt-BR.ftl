@@ -263,6 +263,8 @@ demo-heal = 5. { $node } volta e recebe o que perdeu.
 demo-healed = recuperado: três históricos e três arquivos idênticos, byte a byte: { $messages } mensagens, { $bytes } bytes
 demo-lock = 6. Uma trava. { $node } a segura, outro nó espera. kill -9 em quem a segura.
 demo-turn = o próximo entrou, { $millis } ms depois do kill, com uma cerca maior: { $before } → { $after }
+demo-job = 7. Uma tarefa. { $node } a executa e salva cada passo. kill -9 no seu trabalhador.
+demo-resumed = { $node } continua depois do passo { $step } de { $steps }, { $millis } ms depois do kill; a tarefa está feita, uma vez
 demo-counters = Reparos enviados: { $repairs }. Pedidos de reparo (NACKs): { $nacks }.
 demo-yourself = Agora você, em duas máquinas de uma rede:
 demo-commands =
@@ -273,6 +275,8 @@ demo-commands =
     uma       $ roda say registro "disco trocado"
     outra     $ roda history registro --follow
     as duas   $ roda lock impressora -- sh -c 'echo minha vez; sleep 3'
+    uma       $ roda push render clipe-1
+    outra     $ roda work render -- ./render.sh
     qualquer  $ roda status
 
 # Medição

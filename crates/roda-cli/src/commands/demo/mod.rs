@@ -1,5 +1,6 @@
 //! `roda demo`: three nodes on this machine, with nothing configured.
 
+mod job;
 mod lock;
 mod stage;
 
@@ -63,7 +64,9 @@ async fn play(app: &App, stage: &mut Stage, fast: bool) -> Result<()> {
     show.success("demo-healed", expected, bytes).await?;
     let turn = lock::play(&show, stage).await?;
     show.turn(&turn).await?;
-    finale(&show, stage, (expected, bytes), &turn).await
+    let resumed = job::play(&show, stage).await?;
+    show.resumed(&resumed).await?;
+    finale(&show, stage, (expected, bytes), (&turn, &resumed)).await
 }
 
 async fn gather(show: &Show<'_>, stage: &mut Stage) -> Result<()> {
@@ -123,7 +126,7 @@ async fn finale(
     show: &Show<'_>,
     stage: &Stage,
     (messages, bytes): (u32, usize),
-    turn: &lock::Turn,
+    (turn, resumed): (&lock::Turn, &job::Resumed),
 ) -> Result<()> {
     let (repairs, nacks) = stage.counters().await?;
     if show.app.ui.json {
@@ -131,7 +134,8 @@ async fn finale(
             "identical": true, "nodes": NODES.len(), "messages": messages,
             "mirror_bytes": bytes, "repairs": repairs, "nacks": nacks,
             "fences": [turn.before, turn.after],
-            "next_holder_ms": u64::try_from(turn.gap.as_millis()).unwrap_or(u64::MAX),
+            "next_holder_ms": millis(turn.gap), "resumed_from": resumed.step,
+            "next_attempt_ms": millis(resumed.gap),
         }));
     }
     let values = [("repairs", repairs.into()), ("nacks", nacks.into())];
@@ -173,25 +177,31 @@ impl Show<'_> {
 
     async fn success(&self, key: &str, messages: u32, bytes: usize) -> Result<()> {
         let values = [("messages", messages.into()), ("bytes", bytes.into())];
-        let text = self.app.ui.text(key, &values);
-        let mark = self.app.ui.paint(Colour::Green, "    ✓");
-        self.line(&format!("{mark} {text}"))?;
-        self.pause(READING).await;
-        Ok(())
+        self.tick(key, &values).await
     }
 
     async fn turn(&self, turn: &lock::Turn) -> Result<()> {
         let values = [
             ("before", turn.before.as_str().into()),
             ("after", turn.after.as_str().into()),
-            (
-                "millis",
-                u64::try_from(turn.gap.as_millis())
-                    .unwrap_or(u64::MAX)
-                    .into(),
-            ),
+            ("millis", millis(turn.gap).into()),
         ];
-        let text = self.app.ui.text("demo-turn", &values);
+        self.tick("demo-turn", &values).await
+    }
+
+    async fn resumed(&self, resumed: &job::Resumed) -> Result<()> {
+        let values = [
+            ("node", NODES[2].into()),
+            ("step", resumed.step.into()),
+            ("steps", job::STEPS.into()),
+            ("millis", millis(resumed.gap).into()),
+        ];
+        self.tick("demo-resumed", &values).await
+    }
+
+    /// Something has come out as it should.
+    async fn tick(&self, key: &str, values: &[(&str, crate::error::Arg)]) -> Result<()> {
+        let text = self.app.ui.text(key, values);
         let mark = self.app.ui.paint(Colour::Green, "    ✓");
         self.line(&format!("{mark} {text}"))?;
         self.pause(READING).await;
@@ -214,3 +224,7 @@ const LINES: u32 = 200;
 const SPLIT_LINES: u32 = 100;
 const READING: Duration = Duration::from_millis(1200);
 const TYPING: Duration = Duration::from_millis(500);
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
