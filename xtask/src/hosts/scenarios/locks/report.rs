@@ -109,6 +109,9 @@ pub(super) fn wait_waiting(
     })
 }
 
+/// How much of a node's log is shown.
+const LOG_LINES: usize = 12;
+
 /// Waits until every node knows the same leader, and all voters answer. Returns the last report.
 pub(super) fn settle(group: &Group<'_>, voters: usize) -> Result<Report> {
     wait_for("a leader and all voters", SETTLED_WITHIN, || {
@@ -130,4 +133,16 @@ pub(super) fn settle(group: &Group<'_>, voters: usize) -> Result<Report> {
         }
         Ok(last.ok_or_else(|| "no nodes".to_owned()))
     })
+    .with_context(|| logs(group))
+}
+
+/// The ends of all nodes' logs, for whoever has to find out why.
+fn logs(group: &Group<'_>) -> String {
+    let logs = group.nodes.iter().map(|node| {
+        let log = std::fs::read_to_string(node.home.join("daemon.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let end = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        format!("{}:\n{}", node.nick, end.join("\n"))
+    });
+    logs.collect::<Vec<_>>().join("\n")
 }
