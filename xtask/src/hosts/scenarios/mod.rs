@@ -1,14 +1,18 @@
 //! What is shown on several hosts.
 
+mod attempt;
 mod carriers;
 mod catching_up;
+mod chaos;
 mod idle;
 mod invites;
+mod jobs;
 mod locks;
 mod loss;
 mod network;
 mod outsider;
 mod removal;
+mod report;
 mod restarts;
 
 use std::time::Duration;
