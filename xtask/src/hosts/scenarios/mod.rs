@@ -43,6 +43,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: locks::no_update_is_lost,
     },
     Scenario {
+        name: "job-torture",
+        about: "five workers and many accidents: each job is done once, by one attempt at a time",
+        run: jobs::every_job_is_done_once,
+    },
+    Scenario {
         name: "lock-wired",
         about: "with the timing for wired networks, a lost machine's lock is free after 3 s",
         run: locks::wired_is_twice_as_fast,

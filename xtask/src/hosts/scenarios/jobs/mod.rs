@@ -1,1 +1,12 @@
-//! Jobs.
+//! Jobs: each is done once, whatever ends, hangs or is cut off.
+
+mod arena;
+mod journal;
+mod judge;
+mod pushing;
+mod queue;
+mod resumed;
+mod torture;
+mod workers;
+
+pub(crate) use torture::every_job_is_done_once;
