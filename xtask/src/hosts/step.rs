@@ -24,7 +24,10 @@ pub(crate) const DONE: &str = "done";
 /// Directory of the detectors, one for each job.
 pub(crate) const ALIVE: &str = "alive";
 
-const STEP_TAKES: Duration = Duration::from_millis(10);
+/// How long a step of every second job takes. There are many of these.
+const SHORT: Duration = Duration::from_millis(10);
+/// The same of the others. These are what accidents meet.
+const LONG: Duration = Duration::from_millis(300);
 /// A node that is stopped answers when it is continued.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -50,8 +53,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         }
     };
     step.log("from", from)?;
+    let takes = if number % 2 == 0 { SHORT } else { LONG };
     for done in from + 1..=STEPS {
-        thread::sleep(STEP_TAKES);
+        thread::sleep(takes);
         let is_saved = step.save(done);
         step.log(if is_saved { "saved" } else { "unsaved" }, done)?;
     }
