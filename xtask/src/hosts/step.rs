@@ -53,7 +53,11 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         }
     };
     step.log("from", from)?;
-    let takes = if number % 2 == 0 { SHORT } else { LONG };
+    let takes = if number.is_multiple_of(2) {
+        SHORT
+    } else {
+        LONG
+    };
     for done in from + 1..=STEPS {
         thread::sleep(takes);
         let is_saved = step.save(done);

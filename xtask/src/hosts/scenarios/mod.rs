@@ -68,6 +68,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: locks::without_a_majority_nothing_is_granted,
     },
     Scenario {
+        name: "job-basics",
+        about: "done elsewhere and read from a third host; cancelled, dead, retried, pushed twice",
+        run: jobs::a_job_is_done_elsewhere,
+    },
+    Scenario {
         name: "lock-basics",
         about: "busy, cancelled, urgent, several at once, shared, and taken away",
         run: locks::a_lock_is_taken_in_turn,
