@@ -120,9 +120,11 @@ impl<'s> Stage<'s> {
             push(one, &words)? == ids[0],
             "the same key gave another job"
         );
-        self.group.filter(&Filter::default())?;
         let traces = self.file("traces");
         let running = self.work("once", &format!("echo x >>{}", traces.display()))?;
+        // Although the other was pushed first, of which its node knows nothing yet.
+        wait_state(two, "once", &ids[1], "done")?;
+        self.group.filter(&Filter::default())?;
         wait_for("one done and one duplicate", SOON, || {
             let stats = queue::stats(reader, "once").unwrap_or_default();
             let is_so = number(&stats, "/done").is_ok_and(|done| done == 1)
