@@ -207,6 +207,7 @@ impl Failure {
             | "job-wait-timeout"
             | "lock-busy"
             | "lock-no-quorum"
+            | "lock-no-leader"
             | "lock-held-by-parent" => Exit::Busy,
             "command-not-executable" => Exit::NotExecutable,
             "command-not-found" => Exit::NotFound,
@@ -266,6 +267,7 @@ impl From<roda::Error> for Failure {
                 .with("reachable", u64::from(quorum.reachable))
                 .with("voters", u64::from(quorum.voters))
                 .with("needed", u64::from(quorum.needed())),
+            Error::NoLeader => Self::new("lock-no-leader"),
             Error::LockBusy => Self::new("lock-busy"),
             Error::LockRefused(refusal) => lock_refused(refusal),
             Error::NotHeld(lock) => Self::new("lock-not-held").with("lock", lock.as_str()),

@@ -101,6 +101,10 @@ pub enum Error {
         "{} of {} voters reachable, {} needed", .0.reachable, .0.voters, .0.needed()
     )]
     NoQuorum(Quorum),
+    /// Enough voters seem to be there, and none that leads them answers: they are choosing one, or it
+    /// cannot be reached from here.
+    #[error("no leading voter answers")]
+    NoLeader,
     /// Others have the lock.
     #[error("the lock is busy")]
     LockBusy,

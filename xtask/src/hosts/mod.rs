@@ -3,6 +3,7 @@
 //! A host is a network namespace. See `docs/testing.md`.
 
 mod command;
+mod detector;
 mod history;
 mod isolate;
 mod net;
@@ -13,6 +14,7 @@ mod random;
 mod runner;
 mod scenarios;
 mod section;
+mod step;
 
 use std::env;
 use std::io::{self, Write as _};
@@ -136,6 +138,7 @@ pub(crate) fn helper(words: &[String]) -> ExitCode {
         "occupy" => outsider::occupy(words),
         "section" => section::section(words),
         "hold" => section::hold(words),
+        "job-step" => step::run(words),
         "linger" => section::linger(words),
         _ => Err(anyhow::anyhow!("no helper is called {program:?}")),
     };

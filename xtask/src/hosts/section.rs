@@ -1,15 +1,10 @@
 //! Programs that run under a lock. They say in a common log when they come and go, and notice whoever
 //! is inside at the same time.
-//!
-//! The detector is a file that each locks by flock(2) without waiting. The kernel takes that lock away
-//! in the moment in which the last process that has the file open is dead, never earlier or later. So
-//! nothing about the detector has to be believed of the program that it watches.
 
 use std::env;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::os::fd::IntoRawFd as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -18,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::detector;
 use super::process::now_ns;
 
 /// The common log of an arena.
@@ -120,20 +116,10 @@ impl Inside {
             fence,
         };
         if alone {
-            let path = arena.join(DETECTOR);
-            let detector = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .with_context(|| format!("cannot open {}", path.display()))?;
-            match detector.try_lock() {
-                Ok(()) => {}
-                // It goes on, so that the damage is seen too.
-                Err(TryLockError::WouldBlock) => inside.log("overlap", other(&detector)?)?,
-                Err(TryLockError::Error(error)) => return Err(error.into()),
+            // It goes on after an overlap, so that the damage is seen too.
+            if let Some(met) = detector::stand_in(&arena.join(DETECTOR))? {
+                inside.log("overlap", met)?;
             }
-            fcntl_setfd(&detector, FdFlags::empty())?;
-            let _open_until_the_end = detector.into_raw_fd();
         }
         inside.log("enter", 0)?;
         Ok(inside)
@@ -162,17 +148,4 @@ impl Inside {
             .spawn()
             .with_context(|| format!("{} cannot start a descendant", self.label))
     }
-}
-
-/// The process that has locked the file, as the kernel lists it; 0 if it is gone.
-fn other(file: &File) -> Result<u64> {
-    let inode = format!(":{}", file.metadata()?.ino());
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let line = locks
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .find(|fields| fields.get(5).is_some_and(|file| file.ends_with(&inode)));
-    Ok(line
-        .and_then(|fields| fields.get(4)?.parse().ok())
-        .unwrap_or(0))
 }

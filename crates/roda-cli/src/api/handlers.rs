@@ -48,7 +48,7 @@ impl IntoResponse for Refused {
             "old-fence" | "fence-not-held" => StatusCode::CONFLICT,
             "disk-full" => StatusCode::INSUFFICIENT_STORAGE,
             "stopped" => StatusCode::SERVICE_UNAVAILABLE,
-            "lock-no-quorum" => StatusCode::SERVICE_UNAVAILABLE,
+            "lock-no-quorum" | "lock-no-leader" => StatusCode::SERVICE_UNAVAILABLE,
             "lock-not-held" | "lock-busy" | "lock-held-by-parent" => StatusCode::CONFLICT,
             "job-key-conflict" | "job-ended" | "job-not-ended" | "job-attempt-over" => {
                 StatusCode::CONFLICT

@@ -45,7 +45,7 @@ async fn watch(app: &App, client: &mut Client, path: &str) -> Result<()> {
         tick.tick().await;
         let report = match client.get::<LocksReply>(path).await {
             Ok(report) => report,
-            Err(failure) if failure.code == "lock-no-quorum" => {
+            Err(failure) if ["lock-no-quorum", "lock-no-leader"].contains(&&*failure.code) => {
                 trouble(app, is_terminal, &failure)?;
                 continue;
             }

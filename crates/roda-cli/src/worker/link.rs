@@ -64,8 +64,8 @@ fn fault(failure: Failure) -> Fault {
     match failure.code.as_str() {
         "fence-not-held" => Fault::Lost,
         // What a node that stops, or comes back, answers.
-        "daemon-lost" | "stopped" | "disk-full" | "store" | "lock-no-quorum" | "lock-busy"
-        | "network" => Fault::Passing(failure),
+        "daemon-lost" | "stopped" | "disk-full" | "store" | "lock-no-quorum" | "lock-no-leader"
+        | "lock-busy" | "network" => Fault::Passing(failure),
         _ => Fault::Final(failure),
     }
 }

@@ -41,8 +41,8 @@ impl Switchboard {
                 }
             }
             if now() > deadline {
-                let quorum = self.locks.missing_quorum().unwrap_or_default();
-                return Err(Error::NoQuorum(quorum));
+                let missing = self.locks.missing_quorum();
+                return Err(missing.map_or(Error::NoLeader, Error::NoQuorum));
             }
             tokio::time::sleep(ASK_PAUSE).await;
         }

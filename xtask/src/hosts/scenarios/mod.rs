@@ -1,14 +1,18 @@
 //! What is shown on several hosts.
 
+mod attempt;
 mod carriers;
 mod catching_up;
+mod chaos;
 mod idle;
 mod invites;
+mod jobs;
 mod locks;
 mod loss;
 mod network;
 mod outsider;
 mod removal;
+mod report;
 mod restarts;
 
 use std::time::Duration;
@@ -39,6 +43,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: locks::no_update_is_lost,
     },
     Scenario {
+        name: "job-torture",
+        about: "five workers and many accidents: each job is done once, by one attempt at a time",
+        run: jobs::every_job_is_done_once,
+    },
+    Scenario {
         name: "lock-wired",
         about: "with the timing for wired networks, a lost machine's lock is free after 3 s",
         run: locks::wired_is_twice_as_fast,
@@ -57,6 +66,11 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "lock-minority",
         about: "without a majority of the voters nothing is granted, and everybody is told why",
         run: locks::without_a_majority_nothing_is_granted,
+    },
+    Scenario {
+        name: "job-basics",
+        about: "done elsewhere and read from a third host; cancelled, dead, retried, pushed twice",
+        run: jobs::a_job_is_done_elsewhere,
     },
     Scenario {
         name: "lock-basics",

@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use super::journal::{Journal, Visit};
 use crate::hosts::Bench;
 use crate::hosts::command::{excerpt, wait_for};
+use crate::hosts::node::Node;
 use crate::hosts::process::now_ns;
+use crate::hosts::scenarios::attempt::Attempt;
 use crate::hosts::section;
 
 /// A directory with the log of all who were inside.
@@ -26,6 +28,18 @@ impl Arena {
         File::create(path.join(section::LOG))?;
         let helper = bench.helper.to_string_lossy().into_owned();
         Ok(Self { path, helper })
+    }
+
+    /// Starts `roda lock WORDS… -- COMMAND…`.
+    pub(super) fn lock(
+        &self,
+        node: &Node<'_>,
+        label: &str,
+        words: &[&str],
+        command: &[String],
+    ) -> Result<Attempt> {
+        let words = [&["lock"], words].concat();
+        Attempt::start(node, &self.path, label, &words, command)
     }
 
     /// The command of one who counts.

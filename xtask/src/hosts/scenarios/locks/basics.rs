@@ -6,12 +6,12 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 use super::arena::Arena;
-use super::attempt::{Attempt, BUSY, LOST, SIGNALLED};
-use super::report::{settle, wait_waiting};
 use super::sharing;
 use crate::hosts::Bench;
 use crate::hosts::node::Node;
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::attempt::{Attempt, BUSY, LOST, SIGNALLED};
+use crate::hosts::scenarios::report::{settle, wait_waiting};
 
 /// How long anything may take that waits for nobody.
 pub(super) const SOON: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ pub(super) fn inside(
     label: &str,
     words: &[&str],
 ) -> Result<Attempt> {
-    let holder = Attempt::start(node, arena, label, words, &arena.hold(label, "alone"))?;
+    let holder = arena.lock(node, label, words, &arena.hold(label, "alone"))?;
     arena.wait_entered(label, SOON)?;
     Ok(holder)
 }
@@ -51,7 +51,7 @@ fn busy_and_cancelled(bench: &Bench, group: &Group<'_>) -> Result<()> {
     for node in [one, two, three] {
         let label = format!("{}-try", node.nick);
         let command = arena.hold(&label, "alone");
-        let refused = Attempt::start(node, &arena, &label, &["busy", "--try"], &command)?;
+        let refused = arena.lock(node, &label, &["busy", "--try"], &command)?;
         let refused = refused.finish(SOON)?.expect(BUSY)?;
         ensure!(
             refused.took < AT_ONCE,
@@ -63,7 +63,7 @@ fn busy_and_cancelled(bench: &Bench, group: &Group<'_>) -> Result<()> {
     for node in [one, two, three] {
         let label = format!("{}-waiter", node.nick);
         let command = arena.hold(&label, "alone");
-        let mut waiter = Attempt::start(node, &arena, &label, &["busy"], &command)?;
+        let mut waiter = arena.lock(node, &label, &["busy"], &command)?;
         wait_waiting(one, "busy", 1, SOON)?;
         waiter.signal(Signal::INT);
         waiter
@@ -95,7 +95,7 @@ fn the_urgent_come_first(bench: &Bench, group: &Group<'_>) -> Result<()> {
         arena.dismiss(label)?;
         let words = ["urgent", "--priority", priority];
         let command = arena.hold(label, "alone");
-        waiting.push(Attempt::start(node, &arena, label, &words, &command)?);
+        waiting.push(arena.lock(node, label, &words, &command)?);
         wait_waiting(one, "urgent", waiting.len(), SOON)?;
     }
     arena.dismiss("ana-holder")?;
@@ -124,7 +124,7 @@ fn opposite_orders(bench: &Bench, group: &Group<'_>) -> Result<()> {
             let label = format!("{}-{round}", node.nick);
             let command = arena.section(&label);
             let words = [names, "--wait", "20s"];
-            let attempt = Attempt::start(node, &arena, &label, &words, &command)?;
+            let attempt = arena.lock(node, &label, &words, &command)?;
             attempt.finish(SOON + SOON)?.expect(0)?;
         }
         Ok(())
@@ -153,10 +153,10 @@ fn taken_away(bench: &Bench, group: &Group<'_>) -> Result<()> {
     let [one, two, three] = three(group);
     let arena = Arena::new(bench, "taken")?;
     let command = arena.hold("ana-holder", "family");
-    let holder = Attempt::start(one, &arena, "ana-holder", &["taken"], &command)?;
+    let holder = arena.lock(one, "ana-holder", &["taken"], &command)?;
     arena.wait_entered("ana-holder", SOON)?;
     let command = arena.hold("bia-next", "alone");
-    let next = Attempt::start(two, &arena, "bia-next", &["taken"], &command)?;
+    let next = arena.lock(two, "bia-next", &["taken"], &command)?;
     wait_waiting(three, "taken", 1, SOON)?;
     let force = ["lock", "release", "--force", "taken"];
     three.run(&force, b"")?.success()?;
@@ -178,7 +178,7 @@ fn within_itself(bench: &Bench, group: &Group<'_>) -> Result<()> {
     let node = &group.nodes[1];
     let arena = Arena::new(bench, "itself")?;
     let inner = node.line(&["lock", "itself", "--", "true"]);
-    let attempt = Attempt::start(node, &arena, "bia-outer", &["itself"], &inner)?;
+    let attempt = arena.lock(node, "bia-outer", &["itself"], &inner)?;
     let ended = attempt.finish(SOON)?.expect(BUSY)?;
     ensure!(
         ended.took < AT_ONCE,

@@ -3,13 +3,12 @@
 use anyhow::{Result, ensure};
 
 use super::arena::Arena;
-use super::attempt::Attempt;
 use super::basics::SOON;
-use super::report::settle;
 use crate::hosts::Bench;
 use crate::hosts::history::History;
 use crate::hosts::net::Filter;
 use crate::hosts::node::Node;
+use crate::hosts::scenarios::report::settle;
 use crate::hosts::scenarios::{Group, texts};
 
 const TOPIC: &str = "plans";
@@ -59,7 +58,7 @@ fn write(node: &Node<'_>, arena: &Arena, texts: &[String]) -> Result<()> {
     let script = "exec \"$@\" <\"$0\"";
     let mut command = words(&["sh", "-c", script, &input.to_string_lossy()]);
     command.extend(node.line(&["say", TOPIC, "-"]));
-    let attempt = Attempt::start(node, arena, "write", &["plans"], &command)?;
+    let attempt = arena.lock(node, "write", &["plans"], &command)?;
     attempt.finish(SOON)?.expect(0)?;
     Ok(())
 }
@@ -75,7 +74,9 @@ fn read(node: &Node<'_>, arena: &Arena, fresh: bool) -> Result<History> {
     } else {
         &["plans"]
     };
-    let ended = Attempt::start(node, arena, "read", lock, &command)?.finish(SOON + SOON)?;
+    let ended = arena
+        .lock(node, "read", lock, &command)?
+        .finish(SOON + SOON)?;
     // Before its first entry arrives a topic is unknown.
     if fresh || ended.code() != 1 {
         ended.expect(0)?;

@@ -9,12 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::arena::Arena;
-use super::attempt::Attempt;
-use super::report::settle;
 use crate::hosts::Bench;
 use crate::hosts::command::{self, wait_for};
 use crate::hosts::node::Node;
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::report::settle;
 
 /// Room for a node's databases and little more.
 const DISK_SIZE: &str = "size=8m";
@@ -84,7 +83,7 @@ impl Drop for Disk {
 
 fn section(node: &Node<'_>, arena: &Arena, who: &str) -> Result<()> {
     let words = ["full-disk", "--wait", "25s"];
-    let attempt = Attempt::start(node, arena, who, &words, &arena.section(who))?;
+    let attempt = arena.lock(node, who, &words, &arena.section(who))?;
     attempt.finish(SOON)?.expect(0)?;
     Ok(())
 }

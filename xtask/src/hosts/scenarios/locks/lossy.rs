@@ -5,12 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::arena::Arena;
-use super::attempt::Attempt;
-use super::report::settle;
 use crate::hosts::Bench;
 use crate::hosts::net::Filter;
 use crate::hosts::process::now_ns;
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::report::settle;
 
 /// Of a thousand packets, on every host.
 const LOSS_PER_MILLE: u16 = 200;
@@ -30,13 +29,7 @@ pub(crate) fn a_lossy_network_is_slower_and_not_wrong(bench: &Bench) -> Result<(
         for node in &group.nodes {
             let who = format!("{}-{number}", node.nick);
             let words = ["lossy", "--wait", "80s"];
-            attempts.push(Attempt::start(
-                node,
-                &arena,
-                &who,
-                &words,
-                &arena.section(&who),
-            )?);
+            attempts.push(arena.lock(node, &who, &words, &arena.section(&who))?);
         }
     }
     let count = attempts.len();

@@ -8,7 +8,7 @@ mod table;
 
 use anyhow::Result;
 
-use super::report::settle;
+use crate::hosts::scenarios::report::settle;
 use case::{CASES, Case, Target, play};
 use latency::Waits;
 use rustix::process::Signal;

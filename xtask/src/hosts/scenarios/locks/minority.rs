@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::arena::Arena;
-use super::attempt::{Attempt, BUSY, LOST};
 use super::basics::{SOON, inside};
-use super::report::settle;
 use crate::hosts::Bench;
 use crate::hosts::net::Filter;
 use crate::hosts::node::Node;
 use crate::hosts::process::now_ns;
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::attempt::{BUSY, LOST};
+use crate::hosts::scenarios::report::settle;
 
 /// Until no session from before is valid any more, and a leader has noticed that it is alone.
 const LEASES_OVER: Duration = Duration::from_secs(5);
@@ -54,9 +54,8 @@ pub(crate) fn without_a_majority_nothing_is_granted(bench: &Bench) -> Result<()>
             refused(node, &arena, wish, &[&reached, &needed])?;
         }
     }
-    let waiter = Attempt::start(
+    let waiter = arena.lock(
         others[1],
-        &arena,
         "waiter",
         &["outside", "--wait", "60s"],
         &arena.section("waiter"),
@@ -75,7 +74,7 @@ pub(crate) fn without_a_majority_nothing_is_granted(bench: &Bench) -> Result<()>
     settle(&group, 3)?;
     for node in &group.nodes {
         let (who, words) = (label(node, "healed"), ["outside", "--wait", "30s"]);
-        let attempt = Attempt::start(node, &arena, &who, &words, &arena.section(&who))?;
+        let attempt = arena.lock(node, &who, &words, &arena.section(&who))?;
         attempt.finish(HEALED_WITHIN)?.expect(0)?;
     }
     arena.journal()?.ensure_alone()
@@ -96,7 +95,7 @@ fn sides<'g, 'a>(
 fn refused(node: &Node<'_>, arena: &Arena, wish: &[&str], told: &[&str]) -> Result<()> {
     let label = label(node, wish[0]);
     let words = [&["outside"], wish].concat();
-    let attempt = Attempt::start(node, arena, &label, &words, &arena.section(&label))?;
+    let attempt = arena.lock(node, &label, &words, &arena.section(&label))?;
     let ended = attempt.finish(SOON)?.expect(BUSY)?;
     for expected in told {
         ensure!(

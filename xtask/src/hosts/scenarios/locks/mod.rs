@@ -1,17 +1,13 @@
 //! Locks: who is inside when, whatever ends, hangs or is cut off.
 
 mod arena;
-mod attempt;
 mod basics;
-mod chaos;
 mod fresh;
 mod full_disk;
 mod journal;
 mod lossy;
 mod matrix;
 mod minority;
-mod record;
-mod report;
 mod sharing;
 mod torture;
 

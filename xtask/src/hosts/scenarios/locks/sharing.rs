@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::arena::Arena;
-use super::attempt::Attempt;
 use super::basics::{SOON, three};
-use super::report::wait_waiting;
 use crate::hosts::Bench;
 use crate::hosts::node::Node;
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::attempt::Attempt;
+use crate::hosts::scenarios::report::wait_waiting;
 
 /// How long nobody more must come. What must not happen has no event to wait for.
 const QUIET: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ pub(super) fn readers_and_a_writer(bench: &Bench, group: &Group<'_>) -> Result<(
     ];
     wait_entered(&arena, 2)?;
     let writes = arena.hold("caio-writes", "alone");
-    let writer = Attempt::start(three, &arena, "caio-writes", &["shared"], &writes)?;
+    let writer = arena.lock(three, "caio-writes", &["shared"], &writes)?;
     wait_waiting(one, "shared", 1, SOON)?;
     attempts.push(guest(one, &arena, "ana-late", &["shared", "--shared"])?);
     wait_waiting(one, "shared", 2, SOON)?;
@@ -85,7 +85,7 @@ pub(super) fn readers_and_a_writer(bench: &Bench, group: &Group<'_>) -> Result<(
 
 /// Starts one who does not mind others.
 fn guest(node: &Node<'_>, arena: &Arena, label: &str, words: &[&str]) -> Result<Attempt> {
-    Attempt::start(node, arena, label, words, &arena.hold(label, "together"))
+    arena.lock(node, label, words, &arena.hold(label, "together"))
 }
 
 /// Waits until so many have come; returns who.

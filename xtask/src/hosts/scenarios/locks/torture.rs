@@ -1,25 +1,25 @@
 //! Twenty contenders and many accidents: never two inside, no update lost, nobody forgotten.
 
 use std::collections::BTreeMap;
-use std::env;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rustix::process::{Pid, Signal};
 
 use super::arena::Arena;
-use super::attempt::{Attempt, BUSY, Ended, FAILED, LOST, SIGNALLED};
-use super::chaos::Chaos;
 use super::journal::{Journal, Visit};
-use super::record::Record;
-use super::report::{settle, wait_waiting};
 use crate::hosts::Bench;
 use crate::hosts::process::now_ns;
 use crate::hosts::random::Random;
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::attempt::{Attempt, BUSY, Ended, FAILED, LOST, SIGNALLED};
+use crate::hosts::scenarios::chaos::Record;
+use crate::hosts::scenarios::chaos::{self, Chaos, Target, Victims};
+use crate::hosts::scenarios::report::{settle, wait_waiting};
 
 const HOSTS: usize = 5;
 const LOOPS: usize = 4;
@@ -39,8 +39,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Counts under the lock on five hosts while accidents happen.
 pub(crate) fn no_update_is_lost(bench: &Bench) -> Result<()> {
-    let seed = number("RODA_TORTURE_SEED")?.map_or_else(random_seed, Ok)?;
-    let seconds = number("RODA_TORTURE_SECONDS")?.unwrap_or(SECONDS);
+    let seed = chaos::seed()?;
+    let seconds = chaos::number("RODA_TORTURE_SECONDS")?.unwrap_or(SECONDS);
     bench.note(&format!("seed {seed}, {seconds} s of accidents"));
     let group = Group::start(bench, HOSTS)?;
     settle(&group, 3)?;
@@ -51,7 +51,8 @@ pub(crate) fn no_update_is_lost(bench: &Bench) -> Result<()> {
         let turns: Vec<_> = (0..HOSTS * LOOPS)
             .map(|slot| scope.spawn(move || contenders.contend(slot, group, arena)))
             .collect();
-        let chaos = Chaos::new(group, arena, contenders, seed);
+        let scene = Scene { arena, contenders };
+        let chaos = Chaos::new(group, &scene, seed);
         let record = chaos.rage(Duration::from_secs(seconds));
         contenders.calm_down(record.is_ok());
         let outcomes: Vec<_> = turns
@@ -78,7 +79,7 @@ struct Outcome {
 }
 
 /// All attempts that run.
-pub(super) struct Contenders {
+struct Contenders {
     slots: Vec<Mutex<Option<Attempt>>>,
     paused: Vec<AtomicBool>,
     /// When the accidents were over; 0 while they are not.
@@ -96,13 +97,8 @@ impl Contenders {
         }
     }
 
-    /// Lets contenders of a host start nothing new, or lets them again.
-    pub(super) fn pause(&self, host: usize, paused: bool) {
-        self.paused[host].store(paused, Ordering::SeqCst);
-    }
-
     /// Sends a signal to a wrapper: that of the label, otherwise any of the host. Returns whose it was.
-    pub(super) fn signal(
+    fn signal(
         &self,
         host: usize,
         label: Option<&str>,
@@ -151,7 +147,7 @@ impl Contenders {
                 continue;
             }
             let from_ns = now_ns();
-            let attempt = Attempt::start(node, arena, &label, &[LOCK, "--wait", WAIT], &command)?;
+            let attempt = arena.lock(node, &label, &[LOCK, "--wait", WAIT], &command)?;
             *self.slot(slot) = Some(attempt);
             let ended = self.end_of(slot)?;
             *self.slot(slot) = None;
@@ -187,6 +183,42 @@ impl Contenders {
             );
             thread::sleep(PAUSE);
         }
+    }
+}
+
+/// The contenders in their arena.
+struct Scene<'s> {
+    arena: &'s Arena,
+    contenders: &'s Contenders,
+}
+
+impl Victims for Scene<'_> {
+    fn directory(&self) -> &Path {
+        &self.arena.path
+    }
+
+    /// Who is inside.
+    fn target(&self) -> Result<Option<Target>> {
+        let journal = self.arena.journal()?;
+        Ok(journal.inside().map(|holder| Target {
+            label: holder.label.clone(),
+            pid: holder.pid,
+        }))
+    }
+
+    fn pause(&self, host: usize, paused: bool) {
+        self.contenders.paused[host].store(paused, Ordering::SeqCst);
+    }
+
+    fn signal(
+        &self,
+        host: usize,
+        target: Option<&Target>,
+        random: &mut Random,
+        signal: Signal,
+    ) -> Option<(String, Pid)> {
+        let label = target.map(|target| target.label.as_str());
+        self.contenders.signal(host, label, random, signal)
     }
 }
 
@@ -247,17 +279,4 @@ fn note(bench: &Bench, journal: &Journal, record: &Record, calm_ns: u64) {
             before.fence, after.fence
         ));
     }
-}
-
-fn number(variable: &str) -> Result<Option<u64>> {
-    let value = env::var(variable).ok();
-    let number = value.map(|value| value.parse());
-    number
-        .transpose()
-        .with_context(|| format!("{variable} is no number"))
-}
-
-fn random_seed() -> Result<u64> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(u64::try_from(since.as_micros())?)
 }

@@ -11,9 +11,9 @@ use crate::hosts::net::Filter;
 use crate::hosts::node::Node;
 use crate::hosts::process::{self, now_ns};
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::attempt::Attempt;
 use crate::hosts::scenarios::locks::arena::{Arena, Watch};
-use crate::hosts::scenarios::locks::attempt::Attempt;
-use crate::hosts::scenarios::locks::report::{settle, wait_waiting};
+use crate::hosts::scenarios::report::{settle, wait_waiting};
 
 /// How long it is watched what a signal leads to: more than a session needs to be over everywhere.
 const WATCHED: Duration = Duration::from_millis(7_500);
@@ -127,10 +127,10 @@ impl<'s> Scene<'s> {
         let mut command = vec!["sh".to_owned(), "-c".to_owned(), "\"$@\"; :".to_owned()];
         command.push("sh".to_owned());
         command.extend(arena.hold(HOLDER, "family"));
-        let holder = Attempt::start(home, &arena, HOLDER, &[name], &command)?;
+        let holder = arena.lock(home, HOLDER, &[name], &command)?;
         let inside = arena.wait_entered(HOLDER, SOON)?;
         let watch = arena.watch(HOLDER)?;
-        let next = Attempt::start(away, &arena, NEXT, &[name], &arena.hold(NEXT, "alone"))?;
+        let next = arena.lock(away, NEXT, &[name], &arena.hold(NEXT, "alone"))?;
         wait_waiting(leader, name, 1, SOON)?;
         let child = Pid::from_raw(inside.pid).context("a process id is positive")?;
         let daemon = |node| process::daemon(node).context("the node does not run");

@@ -9,8 +9,7 @@ use crate::hosts::Bench;
 use crate::hosts::process::{self, now_ns};
 use crate::hosts::scenarios::Group;
 use crate::hosts::scenarios::locks::arena::Arena;
-use crate::hosts::scenarios::locks::attempt::Attempt;
-use crate::hosts::scenarios::locks::report::wait_waiting;
+use crate::hosts::scenarios::report::wait_waiting;
 
 /// For the median; other programs run here too, so a single one may take longer.
 pub(super) const PROCESS_MAX: Duration = Duration::from_millis(50);
@@ -29,7 +28,7 @@ pub(super) fn processes(bench: &Bench, group: &Group<'_>) -> Result<Waits> {
     let start = |number: usize| {
         let node = &group.nodes[number % group.nodes.len()];
         let label = format!("{}-{number}", node.nick);
-        let attempt = Attempt::start(node, &arena, &label, &[LOCK], &arena.hold(&label, "family"))?;
+        let attempt = arena.lock(node, &label, &[LOCK], &arena.hold(&label, "family"))?;
         Ok::<_, anyhow::Error>((attempt, label))
     };
     let (mut holder, mut label) = start(0)?;

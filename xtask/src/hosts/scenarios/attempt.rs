@@ -1,15 +1,14 @@
-//! One `roda lock`, from its start to its exit code.
+//! One `roda lock` or `roda work`, from its start to its exit code.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal};
 
-use super::arena::Arena;
 use crate::hosts::command::wait_for;
 use crate::hosts::node::Node;
 use crate::hosts::process;
@@ -23,7 +22,7 @@ pub(super) const FAILED: i32 = 125;
 /// Ended by a signal: this and the signal's number.
 pub(super) const SIGNALLED: i32 = 128;
 
-/// A `roda lock` that was started. It is killed when this is dropped.
+/// A wrapper that was started. It is killed when this is dropped.
 pub(super) struct Attempt {
     pub(super) label: String,
     child: Child,
@@ -33,7 +32,7 @@ pub(super) struct Attempt {
     started: Instant,
 }
 
-/// A `roda lock` that has ended.
+/// A wrapper that has ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) label: String,
@@ -43,26 +42,26 @@ pub(super) struct Ended {
 }
 
 impl Attempt {
-    /// Starts `roda lock WORDS… -- COMMAND…`. What it says goes to a file: a pipe would stay open for
-    /// as long as anything lives that it leaves behind.
+    /// Starts `roda WORDS… -- COMMAND…`. What it says goes to a file in the directory: a pipe would
+    /// stay open for as long as anything lives that it leaves behind.
     pub(super) fn start(
         node: &Node<'_>,
-        arena: &Arena,
+        directory: &Path,
         label: &str,
         words: &[&str],
         command: &[String],
     ) -> Result<Self> {
-        let errors = arena.path.join(format!("{label}.errors"));
+        let errors = directory.join(format!("{label}.errors"));
         let output = File::options().append(true).create(true).open(&errors)?;
         let errors_from = output.metadata()?.len();
         let child = node
-            .command(&[&["lock"], words, &["--"]].concat())
+            .command(&[words, &["--"]].concat())
             .args(command)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .context("cannot start `roda lock`")?;
+            .with_context(|| format!("cannot start {label}"))?;
         Ok(Self {
             label: label.to_owned(),
             child,

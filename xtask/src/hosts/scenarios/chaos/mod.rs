@@ -1,23 +1,25 @@
 //! Accidents, drawn from a seed: one every second or two, and each is repaired some time later.
 
+mod record;
+
+use std::env;
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 
-use super::arena::Arena;
-use super::journal::Visit;
-use super::record::{Fault, Record};
-use super::report::Report;
-use super::torture::Contenders;
 use crate::hosts::command::wait_for;
 use crate::hosts::net::Filter;
 use crate::hosts::process::{self, now_ns};
 use crate::hosts::random::Random;
 use crate::hosts::scenarios::Group;
+use crate::hosts::scenarios::report::Report;
+
+pub(super) use record::{Fault, Record};
 
 /// Longer than a session lives that is not renewed.
 const STOPPED: Duration = Duration::from_secs(8);
@@ -73,27 +75,57 @@ struct Pending {
     repair: Repair,
 }
 
+/// Somebody whom an accident can be aimed at: it does what only one at a time may do.
+#[derive(Clone)]
+pub(super) struct Target {
+    /// The nick of a node, and something that makes it unique. The process has it among its words.
+    pub(super) label: String,
+    pub(super) pid: i32,
+}
+
+impl Target {
+    /// The nick of the node on which it is.
+    fn node(&self) -> &str {
+        self.label.split('-').next().unwrap_or_default()
+    }
+}
+
+/// Those to whom accidents happen, besides the nodes.
+pub(super) trait Victims {
+    /// Where accidents are written down at once.
+    fn directory(&self) -> &Path;
+
+    /// One to aim at, if there is one at this moment.
+    fn target(&self) -> Result<Option<Target>>;
+
+    /// Lets nothing new start on a host, or lets it again.
+    fn pause(&self, host: usize, paused: bool);
+
+    /// Sends a signal to a wrapper: that of the target if it is on the host, otherwise any there.
+    /// Returns whose it was.
+    fn signal(
+        &self,
+        host: usize,
+        target: Option<&Target>,
+        random: &mut Random,
+        signal: Signal,
+    ) -> Option<(String, Pid)>;
+}
+
 /// Who makes accidents happen, and remembers them.
 pub(super) struct Chaos<'c> {
     group: &'c Group<'c>,
-    arena: &'c Arena,
-    contenders: &'c Contenders,
+    victims: &'c dyn Victims,
     random: Random,
     pending: Vec<Pending>,
     record: Record,
 }
 
 impl<'c> Chaos<'c> {
-    pub(super) fn new(
-        group: &'c Group<'c>,
-        arena: &'c Arena,
-        contenders: &'c Contenders,
-        seed: u64,
-    ) -> Self {
+    pub(super) fn new(group: &'c Group<'c>, victims: &'c dyn Victims, seed: u64) -> Self {
         Self {
             group,
-            arena,
-            contenders,
+            victims,
             random: Random::new(seed),
             pending: Vec::new(),
             record: Record::default(),
@@ -160,24 +192,24 @@ impl<'c> Chaos<'c> {
             let nick = &self.group.nodes[host].nick;
             let line = format!("{fault:?} on {nick}, aimed at {aim:?}");
             self.note(&line)?;
-            self.record.strike(fault, line);
+            self.record.strike(fault, host, line);
             break;
         }
         Ok(())
     }
 
-    /// Writes it down at once, beside the log of the sections.
+    /// Writes it down at once, beside the log of what runs.
     fn note(&self, line: &str) -> Result<()> {
-        let path = self.arena.path.join("accidents");
+        let path = self.victims.directory().join("accidents");
         let mut file = File::options().create(true).append(true).open(path)?;
         Ok(writeln!(file, "{} {line}", now_ns())?)
     }
 
     /// Who is inside; waits a little if nobody is at this moment.
-    fn holder(&self) -> Result<Option<Visit>> {
+    fn holder(&self) -> Result<Option<Target>> {
         let until = Instant::now() + HOLDER_WITHIN;
         loop {
-            let holder = self.arena.journal()?.inside().cloned();
+            let holder = self.victims.target()?;
             if holder.is_some() || Instant::now() >= until {
                 return Ok(holder);
             }
@@ -186,7 +218,7 @@ impl<'c> Chaos<'c> {
     }
 
     /// The host that is meant.
-    fn aim(&mut self, aim: Aim, holder: Option<&Visit>, leader: Option<usize>) -> Option<usize> {
+    fn aim(&mut self, aim: Aim, holder: Option<&Target>, leader: Option<usize>) -> Option<usize> {
         let position = |nick: &str| self.group.nodes.iter().position(|node| node.nick == nick);
         match aim {
             Aim::Anybody => Some(self.random.below(self.group.nodes.len())),
@@ -234,7 +266,7 @@ impl<'c> Chaos<'c> {
     }
 
     /// Does it; false if there was nothing to do it to.
-    fn inflict(&mut self, fault: Fault, host: usize, holder: Option<&Visit>) -> Result<bool> {
+    fn inflict(&mut self, fault: Fault, host: usize, holder: Option<&Target>) -> Result<bool> {
         let node = &self.group.nodes[host];
         let pause = Duration::from_millis(u64::try_from(2_000 + self.random.below(8_000))?);
         let holder = holder.filter(|holder| holder.node() == node.nick);
@@ -247,7 +279,7 @@ impl<'c> Chaos<'c> {
                 self.later(pause / 8, host, Repair::Start);
             }
             Fault::KillHost => {
-                self.contenders.pause(host, true);
+                self.victims.pause(host, true);
                 self.record.kill(node.nick.clone(), now_ns());
                 for pid in node.host.processes()? {
                     process::signal(pid, Signal::KILL);
@@ -303,12 +335,10 @@ impl<'c> Chaos<'c> {
     fn signal_wrapper(
         &mut self,
         host: usize,
-        holder: Option<&Visit>,
+        holder: Option<&Target>,
         signal: Signal,
     ) -> Option<(String, Pid)> {
-        let label = holder.map(|holder| holder.label.as_str());
-        self.contenders
-            .signal(host, label, &mut self.random, signal)
+        self.victims.signal(host, holder, &mut self.random, signal)
     }
 
     fn later(&mut self, pause: Duration, host: usize, repair: Repair) {
@@ -334,11 +364,29 @@ impl<'c> Chaos<'c> {
                 wait_for("a killed node to run again", RESTARTED_WITHIN, || {
                     Ok(node.up().map_err(|error| format!("{error:#}")))
                 })?;
-                self.contenders.pause(pending.host, false);
+                self.victims.pause(pending.host, false);
             }
         }
         Ok(())
     }
+}
+
+/// What makes the accidents: `RODA_TORTURE_SEED`, or something new.
+pub(super) fn seed() -> Result<u64> {
+    if let Some(seed) = number("RODA_TORTURE_SEED")? {
+        return Ok(seed);
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(u64::try_from(since.as_micros())?)
+}
+
+/// A number that the environment may give.
+pub(super) fn number(variable: &str) -> Result<Option<u64>> {
+    let value = env::var(variable).ok();
+    let number = value.map(|value| value.parse());
+    number
+        .transpose()
+        .with_context(|| format!("{variable} is no number"))
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -6,7 +6,7 @@ use crate::hosts::process::now_ns;
 
 /// What can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
+pub(in crate::hosts::scenarios) enum Fault {
     KillNode,
     KillWrapper,
     KillChild,
@@ -21,12 +21,44 @@ pub(super) enum Fault {
     Mute,
 }
 
+impl Fault {
+    /// Whether it can keep a node from telling others what it knows.
+    pub(in crate::hosts::scenarios) const fn hits_a_node(self) -> bool {
+        match self {
+            Self::KillNode
+            | Self::KillHost
+            | Self::StopNode
+            | Self::Cut
+            | Self::Deafen
+            | Self::Mute => true,
+            Self::KillWrapper | Self::KillChild | Self::StopWrapper => false,
+        }
+    }
+
+    /// Whether it ends a command that runs on the host, at once or by the wrapper.
+    pub(in crate::hosts::scenarios) const fn is_a_kill(self) -> bool {
+        matches!(
+            self,
+            Self::KillNode | Self::KillHost | Self::KillWrapper | Self::KillChild
+        )
+    }
+}
+
+/// An accident.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::hosts::scenarios) struct Strike {
+    pub(in crate::hosts::scenarios) at_ns: u64,
+    pub(in crate::hosts::scenarios) fault: Fault,
+    pub(in crate::hosts::scenarios) host: usize,
+}
+
 /// What was done.
 #[derive(Default)]
-pub(super) struct Record {
-    pub(super) counts: BTreeMap<Fault, usize>,
+pub(in crate::hosts::scenarios) struct Record {
+    pub(in crate::hosts::scenarios) counts: BTreeMap<Fault, usize>,
     /// Each fault in words, with its time.
-    pub(super) lines: Vec<(u64, String)>,
+    pub(in crate::hosts::scenarios) lines: Vec<(u64, String)>,
+    pub(in crate::hosts::scenarios) strikes: Vec<Strike>,
     /// When something was wrong with a host: its number, from, until.
     disturbed: Vec<(usize, u64, u64)>,
     /// Labels and nicks of what was killed, with the time.
@@ -35,24 +67,31 @@ pub(super) struct Record {
 
 impl Record {
     /// Counts an accident that happens now.
-    pub(super) fn strike(&mut self, fault: Fault, line: String) {
+    pub(in crate::hosts::scenarios) fn strike(&mut self, fault: Fault, host: usize, line: String) {
         *self.counts.entry(fault).or_default() += 1;
-        self.lines.push((now_ns(), line));
+        let at_ns = now_ns();
+        self.strikes.push(Strike { at_ns, fault, host });
+        self.lines.push((at_ns, line));
     }
 
     /// A host is disturbed from one time to another.
-    pub(super) fn disturb(&mut self, host: usize, from_ns: u64, until_ns: u64) {
+    pub(in crate::hosts::scenarios) fn disturb(
+        &mut self,
+        host: usize,
+        from_ns: u64,
+        until_ns: u64,
+    ) {
         self.disturbed.push((host, from_ns, until_ns));
     }
 
     /// Somebody, or all on a host, is killed at this time: one before the signal, which may be faster than
     /// whoever sent it.
-    pub(super) fn kill(&mut self, name: String, at_ns: u64) {
+    pub(in crate::hosts::scenarios) fn kill(&mut self, name: String, at_ns: u64) {
         self.killed.push((name, at_ns));
     }
 
     /// Whether a kill could have ended what this one did between two times.
-    pub(super) fn explains(&self, label: &str, from: u64, until: u64) -> bool {
+    pub(in crate::hosts::scenarios) fn explains(&self, label: &str, from: u64, until: u64) -> bool {
         self.killed.iter().any(|(name, at)| {
             let is_meant = name == label || label.split('-').next() == Some(name.as_str());
             is_meant && (from..=until).contains(at)
@@ -60,7 +99,7 @@ impl Record {
     }
 
     /// How much of the time between two others fewer than two hosts were disturbed.
-    pub(super) fn healthy_ns(&self, from: u64, until: u64) -> u64 {
+    pub(in crate::hosts::scenarios) fn healthy_ns(&self, from: u64, until: u64) -> u64 {
         let inside = |at: u64| (from..until).contains(&at);
         let mut borders = vec![from, until];
         borders.extend(

@@ -1,0 +1,14 @@
+//! Jobs: each is done once, whatever ends, hangs or is cut off.
+
+mod arena;
+mod basics;
+mod journal;
+mod judge;
+mod pushing;
+mod queue;
+mod resumed;
+mod torture;
+mod workers;
+
+pub(crate) use basics::a_job_is_done_elsewhere;
+pub(crate) use torture::every_job_is_done_once;
