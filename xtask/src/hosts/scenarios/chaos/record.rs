@@ -22,19 +22,6 @@ pub(in crate::hosts::scenarios) enum Fault {
 }
 
 impl Fault {
-    /// Whether it can keep a node from telling others what it knows.
-    pub(in crate::hosts::scenarios) const fn hits_a_node(self) -> bool {
-        match self {
-            Self::KillNode
-            | Self::KillHost
-            | Self::StopNode
-            | Self::Cut
-            | Self::Deafen
-            | Self::Mute => true,
-            Self::KillWrapper | Self::KillChild | Self::StopWrapper => false,
-        }
-    }
-
     /// Whether it ends a command that runs on the host, at once or by the wrapper.
     pub(in crate::hosts::scenarios) const fn is_a_kill(self) -> bool {
         matches!(

@@ -112,6 +112,24 @@ fn note_lives(bench: &Bench, journal: &Journal, pushed: &Pushed) {
         count(What::Unsaved),
         count(What::Unloaded),
     ));
+    bench.note(&format!(
+        "a job had to see up to {} begin that were pushed after it",
+        overtaken(journal, pushed)
+    ));
+}
+
+/// How many jobs that were pushed after another one began before it, at most.
+fn overtaken(journal: &Journal, pushed: &Pushed) -> usize {
+    let lives = pushed
+        .ids
+        .iter()
+        .filter_map(|id| journal.0.get(id)?.first());
+    let begins: Vec<u64> = lives.map(Life::began_ns).collect();
+    let counts = begins.iter().enumerate().map(|(index, began)| {
+        let later = begins[index + 1..].iter();
+        later.filter(|other| *other < began).count()
+    });
+    counts.max().unwrap_or_default()
 }
 
 fn note_outcomes(bench: &Bench, journal: &Journal, attempts: &Attempts, arena: &Arena) {

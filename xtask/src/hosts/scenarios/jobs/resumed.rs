@@ -8,11 +8,11 @@ use super::journal::{Journal, Life, describe};
 use super::judge::Attempts;
 use crate::hosts::Bench;
 use crate::hosts::scenarios::Group;
-use crate::hosts::scenarios::chaos::Record;
+use crate::hosts::scenarios::chaos::{Fault, Record};
 
-/// An accident that happened so long before may still keep a node from telling what it knows: longer
-/// than any accident and what follows from it.
-const DISTURBED_NS: u64 = 16_000_000_000;
+/// A host that was cut off so long before a checkpoint may still be: longer than any such accident and
+/// what follows from it.
+const CUT_OFF_NS: u64 = 16_000_000_000;
 
 /// Why an attempt may begin before an acknowledged checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,7 +93,12 @@ fn is_disturbed(
 ) -> bool {
     let host = group.nodes.iter().position(|node| node.nick == life.node);
     record.strikes.iter().any(|strike| {
-        let is_between = (from.saturating_sub(DISTURBED_NS)..=until).contains(&strike.at_ns);
-        strike.fault.hits_a_node() && Some(strike.host) == host && is_between
+        let earliest = match strike.fault {
+            Fault::Cut | Fault::Deafen | Fault::Mute => from.saturating_sub(CUT_OFF_NS),
+            // A node that did not run then would not have acknowledged it.
+            Fault::KillNode | Fault::KillHost | Fault::StopNode => from,
+            Fault::KillWrapper | Fault::KillChild | Fault::StopWrapper => return false,
+        };
+        Some(strike.host) == host && (earliest..=until).contains(&strike.at_ns)
     })
 }
