@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use roda::job::{self, AttemptId, JobRow, JobState, OnCrash, Outcome, StateKind};
-use roda::{Fence, NodeId, WallTime};
+use roda::{AuthorId, Fence, NodeId, WallTime};
 
 use super::blob::Blob;
 use super::job_types::{Attempt, AttemptReply, JobReply, JobStateReply, OnCrashReply, QueueReply};
@@ -61,17 +61,13 @@ pub(super) const fn on_crash_reply(on_crash: OnCrash) -> OnCrashReply {
 
 /// Who is behind the authors of claims.
 pub(super) struct Names {
-    nodes: BTreeMap<roda::AuthorId, NodeId>,
+    nodes: BTreeMap<AuthorId, NodeId>,
     nicks: BTreeMap<NodeId, String>,
 }
 
 impl Names {
     pub(super) async fn of(shared: &Shared, rows: &[JobRow]) -> Result<Self> {
-        let claimers = rows.iter().filter_map(|row| match row.state {
-            JobState::Running(running) => Some(running.claim.author),
-            _ => None,
-        });
-        let claimers: BTreeSet<_> = claimers.collect();
+        let claimers: BTreeSet<_> = rows.iter().filter_map(claimer).collect();
         let nodes = shared.node.nodes_of(claimers).await?;
         let members = shared.node.members().await?.into_iter();
         let nicks = members.map(|member| (member.node, member.nick)).collect();
@@ -86,13 +82,24 @@ impl Names {
     }
 }
 
+/// Who runs the job, or ran it last and told how it ended.
+fn claimer(row: &JobRow) -> Option<AuthorId> {
+    match row.state {
+        JobState::Running(running) => Some(running.claim.author),
+        _ => {
+            row.job.code()?;
+            row.job.ended().map(|ended| ended.author)
+        }
+    }
+}
+
 pub(super) fn job_reply(row: &JobRow, names: &Names) -> JobReply {
     let job = &row.job;
     let running = match row.state {
         JobState::Running(running) => Some(running),
         _ => None,
     };
-    let node = running.and_then(|running| names.nodes.get(&running.claim.author));
+    let node = claimer(row).and_then(|author| names.nodes.get(&author));
     let saved = job.checkpoints().first();
     let not_before = match row.state {
         JobState::Waiting { not_before } if not_before.0 > 0 => Some(wall_text(not_before)),
@@ -116,7 +123,7 @@ pub(super) fn job_reply(row: &JobRow, names: &Names) -> JobReply {
         attempt: job.attempt().map(attempt_of),
         node: node.map(|node| names.node(*node)),
         code: job.code(),
-        millis: job.ended().map(|_| job.millis()),
+        millis: job.code().map(|_| job.millis()),
         done: saved.and_then(|saved| saved.done),
         total: saved.and_then(|saved| saved.total),
         duplicate_of: match row.state {

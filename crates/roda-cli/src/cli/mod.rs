@@ -330,6 +330,33 @@ pub(crate) enum Bench {
     Multicast(BenchArgs),
     /// Locks.
     Lock(BenchLockArgs),
+    /// Jobs.
+    Jobs(BenchJobsArgs),
+}
+
+/// How to measure jobs.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchJobsArgs {
+    /// How many a worker finishes.
+    #[arg(long, value_name = "N", default_value_t = 20_000, hide_default_value = true,
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) jobs: u32,
+    /// How long others push.
+    #[arg(long, value_name = "S", default_value_t = 3, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+    /// How often.
+    #[arg(long, value_name = "N", default_value_t = 3, hide_default_value = true,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) runs: u16,
+    /// Over which interface.
+    #[arg(
+        long,
+        value_name = "IFACE",
+        default_value = "lo",
+        hide_default_value = true
+    )]
+    pub(crate) iface: String,
 }
 
 /// How to measure locks.

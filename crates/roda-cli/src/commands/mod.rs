@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod bench_jobs;
 mod bench_lock;
 mod chat;
 mod checkpoint;
@@ -182,6 +183,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Bench { what } => match what {
             Bench::Multicast(args) => bench::run(app, &args).await?,
             Bench::Lock(args) => bench_lock::run(app, &args).await?,
+            Bench::Jobs(args) => bench_jobs::run(app, &args).await?,
         },
         Command::Help { about } => help::run(app, &about)?,
         Command::Daemon => {

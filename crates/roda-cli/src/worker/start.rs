@@ -1,11 +1,13 @@
 //! Starts a job's command.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::io::Write as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -43,14 +45,21 @@ pub(super) fn start(
 ) -> Result<Started, Failure> {
     let program = command.first().cloned().unwrap_or_default();
     let marker = random_id()?;
-    let mut child = Command::new(&program);
+    // As under a lock: Roda itself becomes the command once the kernel knows that it is to die with this
+    // process. It may begin at once.
+    let (reader, mut writer) = std::io::pipe().map_err(|error| fault(&error.to_string()))?;
+    writeln!(writer, "{}", claimed.attempt.fence).map_err(|error| fault(&error.to_string()))?;
+    fcntl_setfd(&reader, FdFlags::empty()).map_err(|errno| fault(&errno.to_string()))?;
+    let mut child = Command::new("/proc/self/exe");
     child
-        .args(command.iter().skip(1))
+        .arg0("roda")
+        .args(["__exec", &reader.as_raw_fd().to_string()])
+        .args([&std::process::id().to_string(), "--"])
+        .args(command)
         .env("RODA_HOME", home)
         .env("RODA_QUEUE", queue)
         .env("RODA_JOB_ID", &claimed.id)
         .env("RODA_ATTEMPT", claimed.attempt.to_string())
-        .env("RODA_FENCE", claimed.attempt.fence.to_string())
         .env("RODA_TRIES", claimed.tries.to_string())
         .env(HOLD_VARIABLE, markers(&marker))
         // They are about the worker's lock, not about the job's claim.

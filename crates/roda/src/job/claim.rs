@@ -1,5 +1,8 @@
 //! A worker's side: claiming jobs, saving their progress, telling how they ended.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use roda_proto::WallTime;
 use roda_proto::job::{
     AttemptId, Checkpoint, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running,
@@ -99,15 +102,9 @@ impl Queue {
                 offer.cancel.push(id);
             }
         }
-        // Workers begin at different shards, so that they do not all want the same lock.
-        let start = hold.worker.0[0];
-        for turn in 0..SHARDS {
-            let room = room.saturating_sub(claimed.len());
-            if room == 0 {
-                break;
-            }
-            let shard = start.wrapping_add(turn) % SHARDS;
-            claimed.extend(self.claim_shard(hold, shard, room).await?);
+        let room = room.saturating_sub(claimed.len());
+        for (shard, count) in self.best_shards(room).await? {
+            claimed.extend(self.claim_shard(hold, shard, count).await?);
         }
         offer.jobs = self.node.claimed_jobs(claimed).await?;
         let queue = self.name.clone();
@@ -122,16 +119,38 @@ impl Queue {
         Ok(offer)
     }
 
+    /// From which shards to take how many, so that the most urgent jobs of the queue are taken. Looked at
+    /// without a lock: most of the time there is nothing.
+    async fn best_shards(&self, room: usize) -> Result<BTreeMap<u8, usize>> {
+        if room == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let queue = self.name.clone();
+        let mut ready = self
+            .node
+            .read(move |reader| {
+                let mut ready = Vec::new();
+                for shard in 0..SHARDS {
+                    let rows = reader.jobs_ready(&queue, shard, wall(), room)?;
+                    ready.extend(rows.iter().map(|row| (row.priority, row.pushed, row.shard)));
+                }
+                Ok(ready)
+            })
+            .await?;
+        ready.sort_by_key(|&(priority, pushed, _)| (Reverse(priority), pushed));
+        let mut shards = BTreeMap::new();
+        for (_, _, shard) in ready.into_iter().take(room) {
+            *shards.entry(shard).or_default() += 1;
+        }
+        Ok(shards)
+    }
+
     async fn claim_shard(
         &self,
         hold: WorkerHold,
         shard: u8,
         room: usize,
     ) -> Result<Vec<(JobId, AttemptId)>> {
-        // Looked at without the lock first: most of the time there is nothing.
-        if self.ready(shard, 1).await?.is_empty() {
-            return Ok(Vec::new());
-        }
         let lock =
             claim_lock(&self.name, shard).ok_or_else(|| Error::QueueName(self.name.clone()))?;
         let guard = self.node.lock(lock).fresh().acquire().await?;
