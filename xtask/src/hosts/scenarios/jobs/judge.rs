@@ -156,23 +156,28 @@ fn note_outcomes(bench: &Bench, journal: &Journal, attempts: &Attempts, arena: &
 
 /// How long it took from a kill to the begin of the next attempt.
 fn note_takeovers(bench: &Bench, group: &Group<'_>, journal: &Journal, record: &Record) {
-    let mut waits: BTreeMap<_, Vec<Duration>> = BTreeMap::new();
+    let mut waits: BTreeMap<_, Vec<(Duration, usize)>> = BTreeMap::new();
+    let begins: Vec<u64> = journal.0.values().flatten().map(Life::began_ns).collect();
     for (one, next) in journal.pairs() {
         let host = group.nodes.iter().position(|node| node.nick == one.node);
         let killed = record.strikes.iter().find(|strike| {
             strike.fault.is_a_kill() && Some(strike.host) == host && ended_by(one, strike.at_ns)
         });
         if let Some(strike) = killed {
-            let wait = next.began_ns().saturating_sub(strike.at_ns);
+            let (from, until) = (strike.at_ns, next.began_ns());
+            let meanwhile = begins.iter().filter(|at| (from..until).contains(*at));
+            let wait = Duration::from_nanos(until.saturating_sub(from));
             let waits = waits.entry(strike.fault).or_default();
-            waits.push(Duration::from_nanos(wait));
+            waits.push((wait, meanwhile.count()));
         }
     }
     for (fault, mut waits) in waits {
         waits.sort();
-        let (half, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+        let (half, _) = waits[waits.len() / 2];
+        let (most, meanwhile) = waits[waits.len() - 1];
         bench.note(&format!(
-            "from {fault:?} to the begin of the next attempt: p50 {half:.1?}, max {most:.1?} ({} times)",
+            "from {fault:?} to the begin of the next attempt: p50 {half:.1?}, max {most:.1?} while \
+             {meanwhile} others began ({} times)",
             waits.len()
         ));
     }
