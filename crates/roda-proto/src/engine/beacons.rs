@@ -372,12 +372,11 @@ impl Engine {
             self.beacons.wants_heads = true;
             self.prompt_beacon();
         }
-        let has_proved = self
-            .peers
-            .get(&author)
-            .is_some_and(|peer| peer.has_proved(&source));
+        let (has_proved, again) = self.peers.get_mut(&author).map_or((false, false), |peer| {
+            (peer.has_proved(&source), peer.challenge_again(now))
+        });
         if !has_proved {
-            if heard == Heard::Appeared || via == Via::Unicast {
+            if heard == Heard::Appeared || via == Via::Unicast || again {
                 self.challenge(arrival, None, is_asked.then_some(tag));
             }
         } else if via == Via::Unicast && beacon.is_deaf {

@@ -25,6 +25,9 @@ const MULTICAST_GRACE: Duration = Duration::from_millis(600);
 /// Pause between two requests to one sender to prove that it lives.
 const ASK_EVERY: Duration = Duration::from_millis(400);
 
+/// Pause between two requests to a peer to prove its address, while it has proved none.
+const CHALLENGE_EVERY: Duration = Duration::from_secs(3);
+
 /// A live run of a member.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -36,6 +39,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Where it has proved that it gets datagrams, the newest last: one per interface and family.
     proved: Vec<SocketAddr>,
+    /// When it was last asked for that proof.
+    challenged: Option<Timestamp>,
     /// Where group datagrams go by unicast, while it wants them.
     attached_at: Option<SocketAddr>,
     /// TCP port of its stream.
@@ -70,6 +75,18 @@ impl Peer {
     #[must_use]
     pub fn has_proved(&self, address: &SocketAddr) -> bool {
         self.proved.contains(address)
+    }
+
+    /// It has proved no address yet, and question or answer got lost: says whether to ask again now.
+    pub fn challenge_again(&mut self, now: Timestamp) -> bool {
+        let is_due = self.proved.is_empty()
+            && self
+                .challenged
+                .is_some_and(|at| now.since(at) >= CHALLENGE_EVERY);
+        if is_due || self.challenged.is_none() {
+            self.challenged = Some(now);
+        }
+        is_due
     }
 
     /// Address of its stream.
@@ -223,6 +240,7 @@ impl Peers {
             node: None,
             address: source,
             proved: Vec::new(),
+            challenged: None,
             attached_at: None,
             stream_port: beacon.stream_port,
             beacon: beacon.clone(),
