@@ -439,6 +439,20 @@ impl Engine {
         self.beacons.add_contact(address, self.now.mono);
     }
 
+    /// A peer that is heard can be called, whatever became of its proof: who is called shows its key. Told
+    /// once, a moment after it appeared, so that a proved address comes first.
+    fn tell_contact(&mut self, author: &AuthorId) {
+        let now = self.now.mono;
+        let peer = self.peers.get_mut(author);
+        if let Some((node, address, stream)) = peer.and_then(|peer| peer.contact_to_tell(now)) {
+            self.event(Event::Contact {
+                node,
+                address,
+                stream,
+            });
+        }
+    }
+
     /// Notes who is behind an author, and where.
     fn meet(&mut self, heard: Heard, author: AuthorId, beacon: &Beacon) {
         let node = self.logs.node_of(&author);
@@ -452,6 +466,7 @@ impl Engine {
             }
             (peer.node, peer.wall_offset) = (node, offset);
         }
+        self.tell_contact(&author);
         if let (Some((Some(address), stream)), Some(node)) = (learned, node) {
             self.remember(node, address, stream);
         }
