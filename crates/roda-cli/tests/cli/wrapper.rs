@@ -349,15 +349,17 @@ fn on_a_terminal_the_command_can_read_from_it_and_gets_ctrl_c_once() {
          while :; do sleep 0.01; done"
     );
     let roda = format!(
-        "{} --home {} --no-spawn lock a -- sh -c \"{}\"",
+        "exec {} --home {} --no-spawn lock a -- sh -c \"{}\"",
         env!("CARGO_BIN_EXE_roda"),
         node.home.path().display(),
         script.replace('$', "\\$")
     );
-    // `script` gives its command a terminal of its own.
+    // `script` gives its command a terminal of its own. The shell between has to be replaced by Roda,
+    // or it would get Ctrl-C too.
     let Ok(mut child) = std::process::Command::new("script")
         .args(["-q", "-e", "-c", &roda, "/dev/null"])
         .env("LANG", "C.UTF-8")
+        .env("SHELL", "/bin/sh")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
