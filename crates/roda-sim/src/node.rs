@@ -1,6 +1,6 @@
 //! One machine: its disk, its clocks, and an engine while it is up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ pub struct Node {
     pub expelled: bool,
     /// Addresses worth remembering for the next start.
     pub contacts: Vec<SocketAddr>,
+    /// Nodes whose address this run was told.
+    pub met: BTreeSet<NodeId>,
     /// Commands that are not answered.
     pub wishes: BTreeMap<CommandId, Wish>,
     /// Last own entry that was given to the disk.
@@ -118,6 +120,7 @@ impl Node {
             doomed: false,
             expelled: false,
             contacts: Vec::new(),
+            met: BTreeSet::new(),
             wishes: BTreeMap::new(),
             written: Seq(0),
             disk_free: Timestamp::default(),

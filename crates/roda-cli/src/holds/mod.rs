@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use crate::api::lock_types::{ChildRequest, ReleasedReply};
 use crate::descriptor::watched;
 use crate::error::{Failure, Result};
-use crate::tree::{Cgroup, Process, Tree};
+use crate::tree::{Cgroup, Known, Process, Tree};
 
 pub(crate) use run::{Wish, run};
 
@@ -139,6 +139,7 @@ impl Hold {
                 strangers: strangers.collect(),
                 hold: self.id.clone(),
                 cgroup,
+                known: Known::default(),
             }),
             pidfd,
         });

@@ -3,9 +3,12 @@
 //! A process belongs to the tree if it descends from the child, is in its process group or control
 //! group, was inherited by the wrapper (to whom the kernel gives orphans of the tree), or has the
 //! hold's marker in its environment. So a daemon that forks twice and starts a session of its own is
-//! found as long as the wrapper lives or it keeps its control group or its environment.
+//! found as long as the wrapper lives or it keeps its control group or its environment. Who has been
+//! found once belongs to the tree until it is dead: a process that is just ending has lost its
+//! environment, but not yet its open files.
 
 mod cgroup;
+mod known;
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +18,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub(crate) use cgroup::Cgroup;
+pub(crate) use known::Known;
 pub(crate) use process::{HOLD_VARIABLE, Process};
 
 /// What identifies the processes under a hold.
@@ -32,6 +36,8 @@ pub(crate) struct Tree {
     pub(crate) hold: String,
     /// The control group, if one could be made.
     pub(crate) cgroup: Option<Cgroup>,
+    /// Who has been found.
+    pub(crate) known: Known,
 }
 
 impl Tree {
@@ -63,7 +69,9 @@ impl Tree {
         }
         let mut found = BTreeSet::new();
         let seeds = all.values().filter(|process| {
-            in_cgroup.contains(&process.pid) || self.is_near(process, has_wrapper)
+            in_cgroup.contains(&process.pid)
+                || self.known.contains(process)
+                || self.is_near(process, has_wrapper)
         });
         descend(seeds.map(|process| process.pid), &children, &mut found);
         // Reading an environment costs most, so only of those that can be and are not known yet.
@@ -74,10 +82,12 @@ impl Tree {
             .map(|process| process.pid)
             .collect();
         descend(marked.into_iter(), &children, &mut found);
-        found
+        let members: Vec<Process> = found
             .iter()
             .filter_map(|pid| all.get(pid).copied())
-            .collect()
+            .collect();
+        self.known.set(&members);
+        members
     }
 
     fn is_near(&self, process: &Process, has_wrapper: bool) -> bool {

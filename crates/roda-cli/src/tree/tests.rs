@@ -36,6 +36,7 @@ impl Family {
             strangers: Vec::new(),
             hold,
             cgroup: None,
+            known: Known::default(),
         };
         // Other tests have children of this process too: here it is not anybody's wrapper.
         let tree = Arc::new(Tree {
@@ -121,6 +122,23 @@ async fn a_daemon_that_forked_twice_is_known_by_its_marker() {
 }
 
 #[tokio::test]
+async fn whoever_was_found_once_stays_known_until_it_is_dead() {
+    // Like a process that is ending, it loses its environment while it lives.
+    let script = "(setsid sh -c 'echo $$ > pid; while [ ! -e go ]; do sleep 0.01; done; \
+                  exec env -i sleep 1000' &) ; exit 0";
+    let family = Family::start(script, true);
+    let pid = family.pids(1)[0];
+    assert!(!family.tree.is_empty().await);
+    std::fs::write(family.directory.path().join("go"), "").unwrap();
+    while Process::find(pid).unwrap().carries(&family.tree.hold) {
+        tokio::task::yield_now().await;
+    }
+    assert!(!family.tree.is_empty().await);
+    family.tree.kill_all().await;
+    assert!(!lives(pid));
+}
+
+#[tokio::test]
 async fn whoever_ignores_being_asked_is_killed() {
     let script = "trap '' TERM INT HUP; echo $$ > pid; while :; do sleep 1000; done";
     let family = Family::start(script, false);
@@ -172,6 +190,7 @@ async fn a_control_group_keeps_whoever_hides_from_all_else() {
     std::fs::write(family.directory.path().join("go"), "go\n").unwrap();
     let tree = Arc::new(Tree {
         cgroup: Some(cgroup.clone()),
+        known: Known::default(),
         ..(*family.tree).clone()
     });
     let pids = family.pids(1);

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use crate::tree::{Process, Tree};
+use crate::tree::{Known, Process, Tree};
 
 /// The first processes of the jobs that run, by their number.
 #[derive(Clone, Default)]
@@ -45,6 +45,7 @@ pub(super) async fn clear(root: Process, marker: &str, roots: &Roots) {
     let kill_at = Instant::now() + ASK_MAX;
     let mut is_asked = false;
     let mut pause = PAUSE;
+    let known = Known::default();
     loop {
         if is_childless(roots) {
             return;
@@ -55,10 +56,10 @@ pub(super) async fn clear(root: Process, marker: &str, roots: &Roots) {
             true => None,
         };
         is_asked = true;
-        let (marker, roots) = (marker.to_owned(), roots.clone());
+        let (marker, roots, known) = (marker.to_owned(), roots.clone(), known.clone());
         // A scan of many processes would hold up the other jobs. A panic in it counts as “not empty”.
         let is_empty = spawn_blocking(move || {
-            let tree = tree(root, marker, &roots);
+            let tree = tree(root, marker, &roots, known);
             let members = tree.members();
             for member in &members {
                 if let Some(signal) = signal {
@@ -76,7 +77,7 @@ pub(super) async fn clear(root: Process, marker: &str, roots: &Roots) {
     }
 }
 
-fn tree(root: Process, marker: String, roots: &Roots) -> Tree {
+fn tree(root: Process, marker: String, roots: &Roots, known: Known) -> Tree {
     let others = roots.all();
     // Only a worker without another job knows whose its orphans are.
     let heir = Process::own().filter(|_own| others.is_empty());
@@ -94,6 +95,7 @@ fn tree(root: Process, marker: String, roots: &Roots) -> Tree {
         strangers: others,
         hold: marker,
         cgroup: None,
+        known,
     }
 }
 

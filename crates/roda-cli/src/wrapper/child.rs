@@ -23,7 +23,7 @@ use super::program;
 use crate::api::lock_types::ChildRequest;
 use crate::error::{Exit, Failure, Result};
 use crate::output::Ui;
-use crate::tree::{Cgroup, HOLD_VARIABLE, Process, Tree};
+use crate::tree::{Cgroup, HOLD_VARIABLE, Known, Process, Tree};
 
 /// What to start.
 pub(super) struct Plan<'a> {
@@ -97,6 +97,7 @@ impl Child {
                 strangers,
                 hold: plan.hold.to_owned(),
                 cgroup,
+                known: Known::default(),
             },
             pipe,
         })

@@ -439,44 +439,45 @@ impl Engine {
         self.beacons.add_contact(address, self.now.mono);
     }
 
-    /// A peer that is heard can be called, whatever became of its proof: who is called shows its key. Told
-    /// once, a moment after it appeared, so that a proved address comes first.
-    fn tell_contact(&mut self, author: &AuthorId) {
-        let now = self.now.mono;
-        let peer = self.peers.get_mut(author);
-        if let Some((node, address, stream)) = peer.and_then(|peer| peer.contact_to_tell(now)) {
-            self.event(Event::Contact {
-                node,
-                address,
-                stream,
-            });
-        }
-    }
-
-    /// Notes who is behind an author, and where.
     fn meet(&mut self, heard: Heard, author: AuthorId, beacon: &Beacon) {
-        let node = self.logs.node_of(&author);
         let wall = self.now.wall;
         let offset =
             i64::try_from(i128::from(beacon.wall) - i128::from(wall.0)).unwrap_or(i64::MAX);
-        let mut learned = None;
         if let Some(peer) = self.peers.get_mut(&author) {
-            if peer.node.is_none() && node.is_some() {
-                learned = Some((peer.proved(), peer.stream_address()));
-            }
-            (peer.node, peer.wall_offset) = (node, offset);
+            peer.wall_offset = offset;
         }
-        self.tell_contact(&author);
-        if let (Some((Some(address), stream)), Some(node)) = (learned, node) {
-            self.remember(node, address, stream);
-        }
+        self.recognize(&author);
         if heard == Heard::Appeared {
             self.beacons.wants_heads = true;
             self.prompt_beacon();
-        }
-        if heard == Heard::Appeared || learned.is_some() {
             self.event(Event::MembersChanged);
         }
+    }
+
+    /// Notes the nodes behind peers whose first entries have come.
+    pub(super) fn recognize_peers(&mut self) {
+        let strangers = self.peers.iter().filter(|(_, peer)| peer.node.is_none());
+        let strangers: Vec<AuthorId> = strangers.map(|(author, _)| *author).collect();
+        for author in strangers {
+            self.recognize(&author);
+        }
+    }
+
+    /// Notes the node behind an author once its log tells. Where it is may have been proved before.
+    fn recognize(&mut self, author: &AuthorId) {
+        let Some(node) = self.logs.node_of(author) else {
+            return;
+        };
+        let stranger = self.peers.get_mut(author);
+        let Some(peer) = stranger.filter(|peer| peer.node.is_none()) else {
+            return;
+        };
+        peer.node = Some(node);
+        let (proved, stream) = (peer.proved(), peer.stream_address());
+        if let Some(address) = proved {
+            self.remember(node, address, stream);
+        }
+        self.event(Event::MembersChanged);
     }
 
     /// The greatest number of entries that a beacon shows to be missing, of authors that are here and of

@@ -176,10 +176,8 @@ impl Engine {
 
     /// A peer's claim counts once its entries up to the head that came with it are durable here.
     fn check_claims(&mut self) {
+        self.recognize_peers();
         for (author, peer) in self.peers.iter_mut() {
-            if peer.node.is_none() {
-                peer.node = self.logs.node_of(author);
-            }
             if self.logs.durable(author) >= peer.beacon.head {
                 peer.promise = peer.promise.max(peer.beacon.promise);
                 peer.frontier = peer.frontier.max(peer.beacon.frontier);

@@ -28,9 +28,6 @@ const ASK_EVERY: Duration = Duration::from_millis(400);
 /// Pause between two requests to a peer to prove its address, while it has proved none.
 const CHALLENGE_EVERY: Duration = Duration::from_secs(3);
 
-/// After this time a peer's address is told although it has not proved it.
-const CONTACT_AFTER: Duration = Duration::from_secs(1);
-
 /// A live run of a member.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -44,7 +41,6 @@ pub struct Peer {
     proved: Vec<SocketAddr>,
     /// When it was last asked for that proof.
     challenged: Option<Timestamp>,
-    is_contact_told: bool,
     /// Where group datagrams go by unicast, while it wants them.
     attached_at: Option<SocketAddr>,
     /// TCP port of its stream.
@@ -91,18 +87,6 @@ impl Peer {
             self.challenged = Some(now);
         }
         is_due
-    }
-
-    /// Its node and its addresses, once, when it has been heard for [`CONTACT_AFTER`].
-    pub fn contact_to_tell(&mut self, now: Timestamp) -> Option<(NodeId, SocketAddr, SocketAddr)> {
-        let node = self.node?;
-        if self.is_contact_told || now.since(self.first_heard) < CONTACT_AFTER {
-            return None;
-        }
-        self.is_contact_told = true;
-        let address = self.proved().unwrap_or(self.address);
-        let stream = SocketAddr::new(address.ip(), self.stream_port);
-        Some((node, address, stream))
     }
 
     /// Address of its stream.
@@ -257,7 +241,6 @@ impl Peers {
             address: source,
             proved: Vec::new(),
             challenged: None,
-            is_contact_told: false,
             attached_at: None,
             stream_port: beacon.stream_port,
             beacon: beacon.clone(),

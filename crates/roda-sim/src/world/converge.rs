@@ -62,6 +62,7 @@ impl World {
         self.missing_members()
             .or_else(|| self.missing_entries())
             .or_else(|| self.missing_stability())
+            .or_else(|| self.missing_contacts())
     }
 
     fn missing_members(&self) -> Option<String> {
@@ -152,6 +153,18 @@ impl World {
                     "node {index} is stable up to {:?}, its newest entry is of {newest:?}",
                     engine.stable()
                 ));
+            }
+        }
+        None
+    }
+
+    /// Who cannot be called: streams need an address.
+    fn missing_contacts(&self) -> Option<String> {
+        for index in self.staying() {
+            let met = &self.nodes[index].met;
+            let mut others = self.staying().filter(|other| *other != index);
+            if let Some(unmet) = others.find(|other| !met.contains(&self.nodes[*other].id)) {
+                return Some(format!("node {index} does not know where node {unmet} is"));
             }
         }
         None

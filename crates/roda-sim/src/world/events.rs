@@ -101,6 +101,7 @@ impl World {
             let detail = format!("believes that {id:?} is at {address}");
             return Err(Violation::at("I3 unproven address", node, detail));
         }
+        self.nodes[node].met.insert(id);
         let contacts = &mut self.nodes[node].contacts;
         if !contacts.contains(&address) {
             contacts.push(address);

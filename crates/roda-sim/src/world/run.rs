@@ -30,6 +30,7 @@ impl World {
         };
         machine.boot += 1;
         machine.tag = None;
+        machine.met.clear();
         machine.clock.restart(self.now, origin);
         machine.written = disk.stored().last(&machine.author);
         (machine.disk_free, machine.reader_free) = (self.now, self.now);
