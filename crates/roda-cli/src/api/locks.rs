@@ -97,7 +97,7 @@ pub(super) async fn register(
     body: Result<Json<ChildRequest>, JsonRejection>,
 ) -> Reply<Value> {
     let child = parsed(body)?;
-    shared.holds.find(&hold)?.register(&child)?;
+    shared.holds.find(&hold)?.register(&child).await?;
     Ok(Json(json!({})))
 }
 

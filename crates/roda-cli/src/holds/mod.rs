@@ -112,12 +112,14 @@ struct Child {
 
 impl Hold {
     /// Takes note of what will run under the hold.
-    pub(crate) fn register(&self, wish: &ChildRequest) -> Result<()> {
+    pub(crate) async fn register(&self, wish: &ChildRequest) -> Result<()> {
         let fault = |reason: &str| Failure::new("request-child").with("reason", reason);
         let find = |pid| Process::find(pid).ok_or_else(|| fault("no such process"));
         let (root, wrapper) = (find(wish.pid)?, find(wish.wrapper)?);
         // A number from another namespace of processes would mean somebody else here.
-        if !root.carries(&self.id) {
+        let id = self.id.clone();
+        let carries = tokio::task::spawn_blocking(move || root.carries(&id));
+        if !carries.await.is_ok_and(|carries| carries) {
             return Err(fault("its environment lacks the marker of the hold"));
         }
         let cgroup = match &wish.cgroup {
@@ -249,8 +251,8 @@ mod tests {
         assert!(holds.begin(names(&["b"]), &inside).is_ok());
     }
 
-    #[test]
-    fn only_a_process_with_the_marker_is_registered() {
+    #[tokio::test]
+    async fn only_a_process_with_the_marker_is_registered() {
         let holds = Holds::new();
         let hold = holds.begin(names(&["a"]), &[]).unwrap();
         let own = i32::try_from(std::process::id()).unwrap();
@@ -261,10 +263,10 @@ mod tests {
             strangers: Vec::new(),
             cgroup: None,
         };
-        let failure = hold.register(&wish).unwrap_err();
+        let failure = hold.register(&wish).await.unwrap_err();
         assert_eq!(failure.code, "request-child");
         wish.pid = i32::MAX;
-        assert_eq!(hold.register(&wish).unwrap_err().code, "request-child");
+        assert_eq!(hold.register(&wish).await.unwrap_err().code, "request-child");
     }
 
     #[tokio::test]
@@ -284,7 +286,7 @@ mod tests {
             strangers: Vec::new(),
             cgroup: None,
         };
-        assert_eq!(hold.register(&wish).unwrap_err().code, "unknown-hold");
+        assert_eq!(hold.register(&wish).await.unwrap_err().code, "unknown-hold");
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -1,7 +1,7 @@
 //! What `/proc` tells about processes.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -54,7 +54,8 @@ impl Process {
     /// Whether it was started under the hold, itself or one of its ancestors. May take a moment.
     pub(crate) fn carries(&self, hold: &str) -> bool {
         let read = |file: &str| fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
-        for _ in 0..EXEC_LOOKS {
+        let give_up = Instant::now() + EXEC_MAX;
+        while Instant::now() < give_up {
             let environment = read("environ");
             if !environment.is_empty() {
                 return has_marker(&environment, hold);
@@ -108,8 +109,9 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
     })
 }
 
-/// How often, and how long after one another, a process is looked at that is between two programs.
-const EXEC_LOOKS: usize = 40;
+/// How long, and how often, a process is looked at that is between two programs. Getting from one to the
+/// other takes microseconds, unless the machine has much else to do.
+const EXEC_MAX: Duration = Duration::from_secs(1);
 const EXEC_PAUSE: Duration = Duration::from_micros(500);
 const THREADS_AFTER_GROUP: usize = 14;
 const BORN_AFTER_THREADS: usize = 1;
