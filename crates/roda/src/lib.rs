@@ -17,6 +17,7 @@ mod mirror;
 mod net;
 mod node;
 mod random;
+mod readers;
 mod service;
 mod stream;
 mod topic;

@@ -20,6 +20,7 @@ use crate::job::Jobs;
 use crate::lock::LockService;
 use crate::mirror::Mirrors;
 use crate::random;
+use crate::readers::Readers;
 use crate::topic::{TopicHandle, blocking};
 use crate::types::{MirrorInfo, Receipt, Status, TopicInfo, VerifyReport};
 use crate::view::View;
@@ -38,6 +39,7 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) home: PathBuf,
     pub(crate) database: PathBuf,
+    readers: Arc<Readers>,
     /// Weak: subscriptions end when the driver does, although handles may remain.
     pub(crate) delivered: broadcast::WeakSender<Arc<Batch>>,
     node: NodeId,
@@ -109,10 +111,10 @@ impl Node {
         &self,
         read: impl FnOnce(&Reader) -> std::result::Result<T, roda_store::StoreError> + Send + 'static,
     ) -> Result<T> {
-        let (path, home) = (self.shared.database.clone(), self.shared.home.clone());
+        let (readers, home) = (Arc::clone(&self.shared.readers), self.shared.home.clone());
         blocking(move || {
-            let done = Reader::open(&path).and_then(|reader| read(&reader));
-            done.map_err(|error| Error::store(&home, error))
+            let answer = readers.ask(read);
+            answer.map_err(|error| Error::store(&home, error))
         })
         .await
     }
@@ -287,6 +289,7 @@ impl Node {
     /// # Errors
     /// None; stopping twice is fine.
     pub async fn shutdown(&self) -> Result<()> {
+        self.shared.readers.close();
         // If the driver is gone already, all is done.
         let _gone = self.request(Request::Shutdown).await;
         self.stopped().await

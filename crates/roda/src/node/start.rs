@@ -24,6 +24,7 @@ use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
 use crate::net::{Net, OpenError};
 use crate::random;
+use crate::readers::Readers;
 use crate::service::{self, Service};
 use crate::stream::{JoinError, Listener, TlsIdentity, discover};
 use crate::types::Options;
@@ -267,6 +268,7 @@ impl Node {
         let mirrors = Mirrors::start(database.clone(), home.into(), stable, mirrors);
         let shared = Shared {
             home: home.into(),
+            readers: Arc::new(Readers::new(database.clone())),
             database,
             delivered: published.delivered.downgrade(),
             node: identity.node(),
