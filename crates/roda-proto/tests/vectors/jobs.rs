@@ -81,6 +81,13 @@ impl Vectors {
             checkpoint,
         };
         self.add_job("job-save", &save);
+        let checkpoint = Checkpoint::new(vec![0; 30_000], Some(8), None);
+        let save = JobEntry::Save {
+            job,
+            attempt,
+            checkpoint,
+        };
+        self.add_job("job-save-blob", &save);
         let retry_at = WallTime(1_700_000_000_000);
         let failed = Outcome::Failed { code: 1, retry_at };
         let ends = [failed, Outcome::Done].map(|outcome| End {
