@@ -18,7 +18,7 @@ use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{DATABASE, VOTERS_LOG, host_name, prepare};
-use crate::job::Jobs;
+use crate::job::{Jobs, Serving};
 use crate::link::{Contacts, Links};
 use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
@@ -256,12 +256,14 @@ impl Node {
         let own = (&identity, stream_port);
         let (links, locks) = start_locks(home, &mut store, own, &published, options).await?;
         let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
+        let serving = Serving::new();
         let service = Service {
             database: database.clone(),
             view: published.view.subscribe(),
             requests: requests.downgrade(),
-            links,
+            links: links.clone(),
             switchboard: Arc::clone(&locks.switchboard),
+            serving: Arc::clone(&serving),
         };
         let stable = published.stable.subscribe();
         let mirrors = Mirrors::start(database.clone(), home.into(), stable, mirrors);
@@ -273,7 +275,7 @@ impl Node {
             requests,
             view: published.view.subscribe(),
             head: published.head.subscribe(),
-            jobs: Jobs::new(published.jobs.subscribe()),
+            jobs: Jobs::new(published.jobs.subscribe(), serving, links),
             stopped,
             mirrors: Arc::clone(&mirrors),
             locks: Arc::clone(&locks),
