@@ -294,6 +294,7 @@ pub(crate) struct JobDetailReply {
     /// Its attempts, the first one first.
     pub(crate) tried: Vec<AttemptReply>,
     /// Its last checkpoints that differ, the newest first.
+    #[serde(default)]
     pub(crate) checkpoints: Vec<SavedReply>,
 }
 

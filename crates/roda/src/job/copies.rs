@@ -16,7 +16,7 @@ use crate::node::Node;
 use crate::stream::{StreamError, fetch_blob};
 
 /// Most blobs fetched at once: each is in memory as a whole.
-const FETCHED_MAX: usize = 4;
+const BLOBS_FETCHED_MAX: usize = 4;
 /// Most blobs of a queue that are looked for at a time; others come when these are here.
 const WANTED_MAX: usize = 256;
 /// Longest time to reach one member before the next is asked.
@@ -129,7 +129,7 @@ async fn run(node: Node) {
         let wanted = wanted(&node, queues).await;
         tried.retain(|hash, _| wanted.iter().any(|wanted| wanted.hash == *hash));
         for wanted in due(&wanted, &tried) {
-            if fetching.len() < FETCHED_MAX && under_way.insert(wanted.hash) {
+            if fetching.len() < BLOBS_FETCHED_MAX && under_way.insert(wanted.hash) {
                 let node = node.clone();
                 fetching.spawn(async move { (wanted.hash, copy(&node, &wanted).await) });
             }

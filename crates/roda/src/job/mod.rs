@@ -22,7 +22,7 @@ use crate::types::Receipt;
 
 pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
 use self::copies::Copier;
-use self::progress::SAVING_MAX;
+use self::progress::BLOBS_SAVED_MAX;
 pub use self::progress::{LoadedProgress, Progress};
 pub use self::push::{NewJob, Pushed};
 pub use self::report::JobFilter;
@@ -64,7 +64,7 @@ impl Jobs {
             keyed: tokio::sync::Mutex::default(),
             undertaker: Undertaker::default(),
             copier: Copier::default(),
-            saving: Semaphore::new(SAVING_MAX),
+            saving: Semaphore::new(BLOBS_SAVED_MAX),
             serving,
             links,
         })

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::node::Node;
 
 /// Most large checkpoints that are saved at once: each is in memory as a whole.
-pub(super) const SAVING_MAX: usize = 4;
+pub(super) const BLOBS_SAVED_MAX: usize = 4;
 /// How long a save waits until the job's checkpoint before it has been sent to whoever is fetching it.
 const COPY_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a large checkpoint is looked for at others before an older one is taken.

@@ -8,7 +8,7 @@ use roda_proto::stream::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Most blobs sent at once: each is in memory as a whole.
-const SERVED_MAX: usize = 4;
+const BLOBS_SERVED_MAX: usize = 4;
 
 /// Counts the transfers of each blob.
 pub(crate) struct Serving {
@@ -32,7 +32,7 @@ pub(crate) struct Transfer {
 impl Serving {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            places: Arc::new(Semaphore::new(SERVED_MAX)),
+            places: Arc::new(Semaphore::new(BLOBS_SERVED_MAX)),
             transfers: watch::Sender::default(),
         })
     }
@@ -124,7 +124,7 @@ mod tests {
     fn more_than_a_few_at_once_are_told_to_come_again() {
         let serving = Serving::new();
         let begin = || serving.begin(Hash([1; 32]));
-        let all: Vec<_> = (0..SERVED_MAX).map(|_| begin().unwrap()).collect();
+        let all: Vec<_> = (0..BLOBS_SERVED_MAX).map(|_| begin().unwrap()).collect();
         assert_eq!(begin().err(), Some(Refusal::Busy));
         drop(all);
         assert!(begin().is_ok());

@@ -1,15 +1,16 @@
 //! How a node comes to run: made, joined, or opened again.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use roda_proto::group::{InviteToken, founding_group_id, short_name};
 use roda_proto::{
-    AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, crypto,
+    AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, Snapshot,
+    Topic, crypto,
 };
-use roda_store::{Contact, RaftLog, Store};
+use roda_store::{Contact, RaftLog, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
@@ -244,10 +245,8 @@ impl Node {
             admission,
             hints,
         } = start;
-        let read = |error| Error::store(home, error);
-        let snapshot = store.snapshot().map_err(read)?;
-        let contacts = store.contacts().map_err(read)?;
-        let mirrors = store.mirrors().map_err(read)?;
+        let (snapshot, contacts, mirrors) =
+            kept(&store).map_err(|error| Error::store(home, error))?;
         let database = store.path().to_path_buf();
         let (listener, stream_port) = listen(&identity)?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
@@ -308,6 +307,13 @@ impl Node {
             shared: Arc::new(shared),
         })
     }
+}
+
+/// What the store knows that the node begins with: where its log is, whom it knows, and its mirrors.
+type Kept = (Snapshot, Vec<Contact>, Vec<(Topic, PathBuf)>);
+
+fn kept(store: &Store) -> std::result::Result<Kept, StoreError> {
+    Ok((store.snapshot()?, store.contacts()?, store.mirrors()?))
 }
 
 /// Links to other members, and the locks that use them.
