@@ -15,7 +15,7 @@ use roda_proto::{
 use roda_store::{BlobOrigin, Contact, Store};
 
 /// The state of a checkpoint that does not fit into an entry.
-const BLOB: [u8; 30_000] = [7; 30_000];
+static BLOB: [u8; 30_000] = [7; 30_000];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).ok_or("which path?")?;
