@@ -74,7 +74,7 @@ impl Vectors {
             jobs,
         };
         self.add_job("job-claim", &claim);
-        let checkpoint = Checkpoint::new(b"line 7".to_vec(), Some(7), Some(9));
+        let checkpoint = Checkpoint::new(b"line 7", Some(7), Some(9));
         let save = JobEntry::Save {
             job,
             attempt,
