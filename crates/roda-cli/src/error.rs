@@ -282,6 +282,9 @@ impl From<roda::Error> for Failure {
             Error::AttemptOver { job, attempt } => Self::new("job-attempt-over")
                 .with("job", job.to_string())
                 .with("attempt", format!("{}-{}", attempt.fence.0, attempt.number)),
+            Error::BlobsFull => {
+                Self::new("checkpoints-full").with("most", roda::job::BLOBS_LEN_MAX)
+            }
             // The enum may grow in a later version of the library.
             other => Self::new("other").with("reason", other.to_string()),
         }

@@ -11,12 +11,14 @@ use minicbor::{Decode, Encode};
 
 use crate::error::Rejected;
 use crate::group::InviteId;
-use crate::id::{AuthorId, EpochTag, GroupId, Seq};
+use crate::id::{AuthorId, EpochTag, GroupId, Hash, Seq};
 use crate::time::Hlc;
 use crate::token::LockMessage;
 
 /// Largest message on a stream.
 pub const STREAM_MESSAGE_LEN_MAX: usize = 256 * 1024;
+/// Bytes of each part of a blob but the last.
+pub const BLOB_PART_LEN: usize = 64 * 1024;
 
 /// What the connecting side says, once.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -30,6 +32,20 @@ pub enum Request {
     /// "I am a member; from now on I send you [`LinkFrame`]s." There is no answer, but for a refusal.
     #[n(2)]
     Link(#[n(0)] LinkRequest),
+    /// "I am a member; send me this blob."
+    #[n(3)]
+    Blob(#[n(0)] BlobRequest),
+}
+
+/// A member's wish for a large checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BlobRequest {
+    /// Which group.
+    #[n(0)]
+    pub group: GroupId,
+    /// Of the blob; nothing else can be asked for.
+    #[n(1)]
+    pub hash: Hash,
 }
 
 /// A member's wish to be listened to.
@@ -122,7 +138,8 @@ pub struct SyncRequest {
     pub epochs: Vec<EpochTag>,
 }
 
-/// What the accepting side answers: keys, then batches in causal order, then `Done`.
+/// What the accepting side answers: keys, then batches in causal order, then `Done`; to the request for a
+/// blob its parts, then `Done`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Response {
     /// No, and why.
@@ -137,6 +154,9 @@ pub enum Response {
     /// That was all.
     #[n(3)]
     Done,
+    /// The next [`BLOB_PART_LEN`] bytes of a blob; the last part may be shorter.
+    #[n(4)]
+    Part(#[n(0)] ByteVec),
 }
 
 /// A group key on its way through the stream.
@@ -188,6 +208,9 @@ pub enum Refusal {
     /// Try again, or ask someone else.
     #[n(7)]
     Busy,
+    /// The blob is not here: ask someone else.
+    #[n(8)]
+    NoBlob,
 }
 
 /// What a joiner signs with the invite's key: both ends are named, so nobody can pass the proof on.

@@ -20,7 +20,8 @@ use roda_proto::group::control::{Control, EntryId, Wrap, wrap_info};
 use roda_proto::log::{BatchBuilder, Hold, Logs};
 use roda_proto::secure::Secure;
 use roda_proto::stream::{
-    self, EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest, join_proof_message,
+    self, BlobRequest, EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest,
+    join_proof_message,
 };
 use roda_proto::token::{Fence, Frontier, LockName};
 use roda_proto::wire::codec::Writer;
@@ -333,6 +334,11 @@ impl Vectors {
             epochs: vec![epoch()],
         };
         self.add_message("stream-sync", &Request::Sync(sync));
+        let blob = BlobRequest {
+            group: group(),
+            hash: Hash([0xab; 32]),
+        };
+        self.add_message("stream-blob", &Request::Blob(blob));
         self.add_message("stream-refused", &Response::Refused(Refusal::Expired));
         let keys = vec![EpochKey {
             secret: EPOCH_SECRET,
@@ -341,6 +347,7 @@ impl Vectors {
         self.add_message("stream-keys", &Response::Keys(keys));
         let bytes = batch().bytes().to_vec();
         self.add_message("stream-batch", &Response::Batch(bytes.into()));
+        self.add_message("stream-part", &Response::Part(b"part".to_vec().into()));
         self.add_message("stream-done", &Response::Done);
     }
 }

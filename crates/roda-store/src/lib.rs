@@ -9,6 +9,7 @@
 
 mod append;
 mod batch_row;
+mod blob;
 mod catch_up;
 mod columns;
 mod connection;
@@ -28,13 +29,14 @@ mod snapshot;
 mod store;
 mod verify;
 
+pub use blob::{BLOBS_LEN_COPIED_MAX, BLOBS_LEN_MAX, BlobOrigin, BlobPut, WantedBlob};
 pub use catch_up::{CATCH_UP_LEN_MAX, CatchUpPage};
 pub use error::StoreError;
 pub use history::{HISTORY_ENTRIES_MAX, HISTORY_LEN_MAX, History, HistoryQuery, StoredEntry};
 pub use hold::{FenceMark, FencedEntry};
 pub use job::{
-    ATTEMPTS_LISTED_MAX, AttemptInfo, JOBS_LISTED_MAX, JobCursor, JobInfo, JobRow, JobsQuery,
-    LiveWorker, LoadedCheckpoint, LoadedPayload, QueueStats, Resolved,
+    ATTEMPTS_LISTED_MAX, AttemptInfo, CheckpointInfo, JOBS_LISTED_MAX, JobCursor, JobInfo, JobRow,
+    JobsQuery, LiveWorker, LoadedCheckpoint, LoadedPayload, LoadedState, QueueStats, Resolved,
 };
 pub use raft_log::{LogEntry, LogPlace, LogSnapshot, LogVote, LogWrite, RaftLog};
 pub use reader::{Reader, TopicSummary};

@@ -30,7 +30,7 @@ pub(crate) fn fenced(connection: &Connection) -> Result<()> {
     indexing.finish()
 }
 
-/// Indexes what is said about jobs. Reads every batch once.
+/// Indexes what is said about jobs, where nothing is indexed. Reads every batch once.
 pub(crate) fn jobs(connection: &Connection) -> Result<()> {
     let mut indexing = Appending::new(connection);
     every_batch(connection, |_number, _author, batch| {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{Result, reindex};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// Marks the file as Roda's: "Roda" in ASCII.
 pub(crate) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Roda");
@@ -17,8 +17,10 @@ pub(crate) const MIGRATIONS: [Migration; SCHEMA_VERSION as usize] = [
         sql: include_str!("migrations/0002_hold.sql"),
         then: Some(reindex::fenced),
     },
+    // The next one makes the index that this one makes room for.
+    Migration::sql(include_str!("migrations/0003_job.sql")),
     Migration {
-        sql: include_str!("migrations/0003_job.sql"),
+        sql: include_str!("migrations/0004_blob.sql"),
         then: Some(reindex::jobs),
     },
 ];

@@ -9,7 +9,7 @@ use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
 use crate::job::JobCheck;
 use crate::piece::{Piece, pieces};
-use crate::{Reader, Result, hold};
+use crate::{Reader, Result, blob, hold};
 
 /// Most faults that a report lists; the last line then says that there are more.
 pub const FAULTS_MAX: usize = 1000;
@@ -40,7 +40,7 @@ impl VerifyReport {
 
 impl Reader {
     /// Checks SQLite's structures, then every log: each batch parses, its signature and hash are
-    /// right, it continues the one before, and the indexes agree. Calls `progress` after each batch
+    /// right, it continues the one before, and the indexes agree; then every blob. Calls `progress` after each batch
     /// with what was found so far. About 0.2 ms per batch.
     ///
     /// It sees one commit throughout; meanwhile a writer's write-ahead log can only grow.
@@ -247,6 +247,12 @@ impl Check<'_> {
         }
         for fault in self.jobs.totals(self.connection) {
             self.report.fault(fault);
+        }
+        match blob::check(self.connection) {
+            Ok(faults) => faults
+                .into_iter()
+                .for_each(|fault| self.report.fault(fault)),
+            Err(error) => self.report.fault(error),
         }
         match topics(self.connection) {
             Ok(topics) if topics == self.topics => {}

@@ -9,7 +9,7 @@ use roda_proto::log::BODY_LEN_MAX;
 use roda_proto::stream::Refusal;
 use roda_proto::token::{Fence, LockName, LockRefusal, Quorum};
 use roda_proto::{CommandError, Topic};
-use roda_store::StoreError;
+use roda_store::{BLOBS_LEN_MAX, StoreError};
 
 /// Why something failed. Nothing that was acknowledged is lost by any of these.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -156,6 +156,9 @@ pub enum Error {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// All large checkpoints of this node have as many bytes as they may; jobs that end make room.
+    #[error("the large checkpoints on this node have {BLOBS_LEN_MAX} bytes, the most there may be")]
+    BlobsFull,
     /// Anything else that the database reports.
     #[error("store: {0}")]
     Store(String),

@@ -256,14 +256,25 @@ impl Node {
         Ok(mirrors.remove(&path))
     }
 
-    async fn store(
+    pub(crate) async fn store<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Store) -> std::result::Result<(), roda_store::StoreError> + Send + 'static,
-    ) -> Result<()> {
+        job: impl FnOnce(&mut Store) -> std::result::Result<T, roda_store::StoreError> + Send + 'static,
+    ) -> Result<T> {
+        let (found, finding) = oneshot::channel();
+        let job = move |store: &mut Store| {
+            // Whoever asked may be gone.
+            job(store).map(|value| drop(found.send(value)))
+        };
         let (answer, answered) = oneshot::channel();
         self.request(Request::Store(Box::new(job), answer)).await?;
         let done = answered.await.map_err(|_stopped| Error::Stopped)?;
-        done.map_err(|error| Error::store(&self.shared.home, error))
+        done.map_err(|error| Error::store(&self.shared.home, error))?;
+        finding.await.map_err(|_stopped| Error::Stopped)
+    }
+
+    /// The members as they were last published; their presence may be a moment old.
+    pub(crate) fn known_members(&self) -> Vec<MemberInfo> {
+        self.shared.view.borrow().members.clone()
     }
 
     /// All mirrors of this node.

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use roda_proto::stream::{EpochKey, JoinRequest, Refusal};
-use roda_proto::{AuthorId, Command, EpochTag, GroupId, NodeId, Seq};
+use roda_proto::{AuthorId, Command, EpochTag, GroupId, Hash, NodeId, Seq};
 use roda_store::{CATCH_UP_LEN_MAX, Reader};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::driver::Request;
 use crate::error::Error;
+use crate::job::{Served, Serving};
 use crate::link::Links;
 use crate::lock::Switchboard;
 use crate::stream::{Handler, Listener, Page, Stream, StreamError, serve};
@@ -44,6 +45,7 @@ pub(crate) struct Service {
     pub(crate) requests: mpsc::WeakSender<Request>,
     pub(crate) links: Links,
     pub(crate) switchboard: Arc<Switchboard>,
+    pub(crate) serving: Arc<Serving>,
 }
 
 /// Where a reader of batches stands: what the asker has once it took the pages so far.
@@ -55,6 +57,7 @@ pub(crate) struct Cursor {
 
 impl Handler for Service {
     type Cursor = Cursor;
+    type Blob = Served;
 
     fn group(&self) -> GroupId {
         self.view.borrow().group
@@ -149,6 +152,21 @@ impl Handler for Service {
         };
         match tokio::task::spawn_blocking(read).await {
             Ok(Ok(page)) => Ok(page),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot read for a peer");
+                Err(Refusal::Busy)
+            }
+            Err(_panicked) => Err(Refusal::Busy),
+        }
+    }
+
+    async fn blob(&self, hash: Hash) -> Result<Served, Refusal> {
+        let transfer = self.serving.begin(hash)?;
+        let database = self.database.clone();
+        let read = move || Reader::open(&database)?.blob(&hash);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(Some(bytes))) => Ok(transfer.of(bytes)),
+            Ok(Ok(None)) => Err(Refusal::NoBlob),
             Ok(Err(error)) => {
                 tracing::error!(%error, "cannot read for a peer");
                 Err(Refusal::Busy)

@@ -7,7 +7,8 @@ use std::path::Path;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, Response, header};
+use hyper::header::{self, HeaderName};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,29 @@ impl Client {
         object(response).await
     }
 
+    /// Gets bytes as they are, and one header that comes with them.
+    pub(crate) async fn get_bytes(
+        &mut self,
+        path: &str,
+        name: &HeaderName,
+    ) -> Result<(Bytes, Option<String>)> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        let value = response.headers().get(name);
+        let value = value.and_then(|value| value.to_str().ok().map(str::to_owned));
+        let bytes = response.collect().await.map_err(lost)?.to_bytes();
+        Ok((bytes, value))
+    }
+
+    /// Puts bytes as they are somewhere and gets an object.
+    pub(crate) async fn put_bytes<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        bytes: Vec<u8>,
+    ) -> Result<T> {
+        let response = self.send(Method::PUT, path, bytes.into()).await?;
+        object(response).await
+    }
+
     /// Deletes something.
     pub(crate) async fn delete<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
         let response = self.send(Method::DELETE, path, Bytes::new()).await?;
@@ -90,11 +114,16 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>> {
+        let kind = if method == Method::PUT {
+            "application/octet-stream"
+        } else {
+            "application/json"
+        };
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "roda")
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, kind)
             .body(Full::new(body))
             .expect("paths are percent-encoded");
         self.sender.ready().await.map_err(lost)?;

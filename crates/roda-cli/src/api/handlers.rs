@@ -46,7 +46,7 @@ impl IntoResponse for Refused {
         let status = match code {
             "not-found" => StatusCode::NOT_FOUND,
             "old-fence" | "fence-not-held" => StatusCode::CONFLICT,
-            "disk-full" => StatusCode::INSUFFICIENT_STORAGE,
+            "disk-full" | "checkpoints-full" => StatusCode::INSUFFICIENT_STORAGE,
             "stopped" => StatusCode::SERVICE_UNAVAILABLE,
             "lock-no-quorum" | "lock-no-leader" => StatusCode::SERVICE_UNAVAILABLE,
             "lock-not-held" | "lock-busy" | "lock-held-by-parent" => StatusCode::CONFLICT,

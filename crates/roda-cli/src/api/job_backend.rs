@@ -13,11 +13,11 @@ use tokio::sync::watch;
 
 use super::job_replies::{
     Names, attempt_id, attempt_of, attempt_reply, job_reply, kind_of, on_crash_reply, queue_reply,
-    state_reply,
+    saved_reply, state_reply,
 };
 use super::job_types::{
-    Attempt, CheckpointReply, JobDetailReply, JobReply, JobStateReply, JobsReply, OnCrashReply,
-    PushedReply, QueueReply,
+    Attempt, CheckpointReply, JobDetailReply, JobReply, JobStateReply, JobsReply, LoadReply,
+    OnCrashReply, PushedReply, QueueReply,
 };
 use super::server::Shared;
 use super::work_types::{ClaimedReply, EndedAttempt, KnownAttempt, OutcomeRequest};
@@ -169,6 +169,7 @@ pub(crate) async fn job(shared: &Shared, id: &str) -> Result<JobDetailReply> {
         job: job_reply(&info.row, &names),
         payload: payload.payload.into(),
         tried: tried.collect(),
+        checkpoints: info.checkpoints.iter().map(saved_reply).collect(),
     })
 }
 
@@ -228,27 +229,49 @@ pub(crate) async fn save_checkpoint(
 ) -> Result<()> {
     let id = found(shared, id).await?;
     let Checkpoint { state, done, total } = checkpoint;
-    let checkpoint = job::Checkpoint::new(state, done, total);
+    let progress = job::Progress { state, done, total };
     let saving = shared
         .node
-        .save_checkpoint(id, attempt_id(attempt), checkpoint);
+        .save_checkpoint(id, attempt_id(attempt), progress);
     Ok(saving.await?)
 }
 
-/// The job's full id, and its newest checkpoint that is whole.
-pub(crate) async fn load_checkpoint(
-    shared: &Shared,
-    id: &str,
-) -> Result<(String, Option<CheckpointReply>)> {
+/// From where a job can go on.
+pub(crate) struct Loaded {
+    /// The job's full id.
+    id: String,
+    /// Its newest checkpoint that is whole and to be had.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// So many newer ones are not.
+    pub(crate) skipped: usize,
+}
+
+/// Looks for the newest checkpoint that is whole and to be had.
+pub(crate) async fn load_checkpoint(shared: &Shared, id: &str) -> Result<Loaded> {
     let id = found(shared, id).await?;
     let loaded = shared.node.load_checkpoint(id).await?;
-    let reply = loaded.map(|loaded| CheckpointReply {
-        state: loaded.checkpoint.state.into(),
-        done: loaded.checkpoint.done,
-        total: loaded.checkpoint.total,
-        newest: loaded.is_newest,
-    });
-    Ok((id.to_string(), reply))
+    let checkpoint = |job::Progress { state, done, total }| Checkpoint { state, done, total };
+    Ok(Loaded {
+        id: id.to_string(),
+        checkpoint: loaded.progress.map(checkpoint),
+        skipped: loaded.skipped,
+    })
+}
+
+impl From<Loaded> for LoadReply {
+    fn from(loaded: Loaded) -> Self {
+        let checkpoint = loaded.checkpoint.map(|saved| CheckpointReply {
+            state: saved.state.into(),
+            done: saved.done,
+            total: saved.total,
+            newest: loaded.skipped == 0,
+        });
+        Self {
+            id: loaded.id,
+            checkpoint,
+            skipped: loaded.skipped,
+        }
+    }
 }
 
 /// All queues, by name.

@@ -2,7 +2,7 @@
 
 use roda::Topic;
 
-use super::job_types::{KEY_LEN_MAX, PAYLOAD_LEN_MAX, QUEUE_LEN_MAX};
+use super::job_types::{KEY_LEN_MAX, PAYLOAD_LEN_MAX, QUEUE_LEN_MAX, STATE_LEN_MAX};
 use crate::error::{Failure, Result};
 
 /// Checks the name of a queue.
@@ -59,7 +59,7 @@ pub(crate) fn key(key: &str) -> Result<()> {
 /// # Errors
 /// It is too long.
 pub(crate) fn payload(payload: &[u8]) -> Result<()> {
-    at_most("job-payload-too-long", payload)
+    at_most("job-payload-too-long", payload, PAYLOAD_LEN_MAX)
 }
 
 /// Checks a checkpoint's length.
@@ -67,14 +67,14 @@ pub(crate) fn payload(payload: &[u8]) -> Result<()> {
 /// # Errors
 /// It is too long.
 pub(crate) fn checkpoint(state: &[u8]) -> Result<()> {
-    at_most("checkpoint-too-long", state)
+    at_most("checkpoint-too-long", state, STATE_LEN_MAX)
 }
 
-fn at_most(code: &str, bytes: &[u8]) -> Result<()> {
-    if bytes.len() <= PAYLOAD_LEN_MAX {
+fn at_most(code: &str, bytes: &[u8], most: usize) -> Result<()> {
+    if bytes.len() <= most {
         return Ok(());
     }
-    Err(Failure::new(code).with("most", PAYLOAD_LEN_MAX))
+    Err(Failure::new(code).with("most", most))
 }
 
 /// Hexadecimal digits of an author, and how many of them are enough.
@@ -115,7 +115,9 @@ mod tests {
         assert!(payload(&[0; PAYLOAD_LEN_MAX]).is_ok());
         let failure = payload(&[0; PAYLOAD_LEN_MAX + 1]).unwrap_err();
         assert_eq!(failure.args["most"], PAYLOAD_LEN_MAX.into());
-        assert!(checkpoint(&[0; PAYLOAD_LEN_MAX + 1]).is_err());
+        assert!(checkpoint(&vec![0; STATE_LEN_MAX]).is_ok());
+        let failure = checkpoint(&vec![0; STATE_LEN_MAX + 1]).unwrap_err();
+        assert_eq!(failure.args["most"], STATE_LEN_MAX.into());
         assert_eq!(key("").unwrap_err().code, "job-key-empty");
         assert!(key(&"x".repeat(KEY_LEN_MAX)).is_ok());
         assert!(key(&"x".repeat(KEY_LEN_MAX + 1)).is_err());

@@ -7,7 +7,9 @@ use roda::job::{self, AttemptId, JobRow, JobState, OnCrash, Outcome, StateKind};
 use roda::{AuthorId, Fence, NodeId, WallTime};
 
 use super::blob::Blob;
-use super::job_types::{Attempt, AttemptReply, JobReply, JobStateReply, OnCrashReply, QueueReply};
+use super::job_types::{
+    Attempt, AttemptReply, JobReply, JobStateReply, OnCrashReply, QueueReply, SavedReply,
+};
 use super::lock_types::NodeName;
 use super::server::Shared;
 use super::types::time_text;
@@ -161,6 +163,16 @@ pub(super) fn attempt_reply(tried: &job::AttemptInfo, names: &Names) -> AttemptR
         code,
         millis: attempt.end.and_then(|end| end.millis),
         output: (!tried.output.is_empty()).then(|| Blob::from(tried.output.clone())),
+    }
+}
+
+pub(super) fn saved_reply(checkpoint: &job::CheckpointInfo) -> SavedReply {
+    let saved = checkpoint.saved;
+    SavedReply {
+        done: saved.done,
+        total: saved.total,
+        bytes: saved.blob,
+        here: checkpoint.is_here,
     }
 }
 

@@ -3,13 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
+use axum::http::HeaderName;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::blob::Blob;
 use super::lock_types::NodeName;
 
-/// Longest payload, and longest checkpoint.
+/// Longest payload.
 pub(crate) const PAYLOAD_LEN_MAX: usize = 24 * 1024;
+/// Longest checkpoint.
+pub(crate) const STATE_LEN_MAX: usize = 16 * 1024 * 1024;
+/// Tells how many newer checkpoints are not to be had.
+pub(crate) const SKIPPED_HEADER: HeaderName = HeaderName::from_static("roda-skipped");
 /// Longest key and order key.
 pub(crate) const KEY_LEN_MAX: usize = 256;
 /// Longest name of a queue: it stands inside the names of its locks.
@@ -288,6 +293,25 @@ pub(crate) struct JobDetailReply {
     pub(crate) payload: Blob,
     /// Its attempts, the first one first.
     pub(crate) tried: Vec<AttemptReply>,
+    /// Its last checkpoints that differ, the newest first.
+    #[serde(default)]
+    pub(crate) checkpoints: Vec<SavedReply>,
+}
+
+/// A checkpoint without its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedReply {
+    /// So much is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) done: Option<u64>,
+    /// Of so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) total: Option<u64>,
+    /// Length of its state, if that is kept beside the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<u32>,
+    /// Whether its state is on this node.
+    pub(crate) here: bool,
 }
 
 /// Which jobs are meant.
@@ -337,7 +361,19 @@ pub(crate) struct CheckpointRequest {
     pub(crate) total: Option<u64>,
 }
 
-/// The newest checkpoint that is whole.
+/// A job's progress, whose state is the body.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckpointParams {
+    /// The attempt that saves it; another one may not any more.
+    pub(crate) attempt: Attempt,
+    /// So much is done.
+    pub(crate) done: Option<u64>,
+    /// Of so much.
+    pub(crate) total: Option<u64>,
+}
+
+/// The newest checkpoint that is whole and to be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CheckpointReply {
     /// From what the job can go on.
@@ -357,8 +393,10 @@ pub(crate) struct CheckpointReply {
 pub(crate) struct LoadReply {
     /// The job.
     pub(crate) id: String,
-    /// Null: nothing was saved.
+    /// Null: nothing was saved, or nothing of it is to be had.
     pub(crate) checkpoint: Option<CheckpointReply>,
+    /// So many newer ones are damaged or not to be had.
+    pub(crate) skipped: usize,
 }
 
 /// A queue.

@@ -16,11 +16,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::follow::ChannelStream;
 use super::handlers::{Refused, Reply, Shareable, params, parsed};
-use super::job_backend::{self as backend, Checkpoint, JobFilter, Push};
+use super::job_backend::{self as backend, JobFilter, Push};
 use super::job_checks::{job_id, key, payload, queue_name};
 use super::job_types::{
-    CheckpointRequest, JobDetailReply, JobReply, JobWaitParams, JobsParams, JobsReply, LoadReply,
-    PRIORITY_DEFAULT, PurgedReply, PushJob, PushReply, PushRequest, QueueReply, TRIES_DEFAULT,
+    JobDetailReply, JobReply, JobWaitParams, JobsParams, JobsReply, PRIORITY_DEFAULT, PurgedReply,
+    PushJob, PushReply, PushRequest, QueueReply, TRIES_DEFAULT,
 };
 use super::server::Shared;
 use crate::error::{Failure, Result as CommandResult};
@@ -195,34 +195,6 @@ pub(super) async fn at(moment: Option<Instant>) {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
     }
-}
-
-pub(super) async fn save_checkpoint(
-    State(shared): Shareable,
-    UrlPath(id): UrlPath<String>,
-    body: Result<Json<CheckpointRequest>, JsonRejection>,
-) -> Reply<serde_json::Value> {
-    let id = job_id(&id)?;
-    let wish = parsed(body)?;
-    let state = wish.state.into_bytes().ok_or_else(|| {
-        Failure::new("request-body").with("reason", "state: text or hexadecimal digits")
-    })?;
-    super::job_checks::checkpoint(&state)?;
-    let checkpoint = Checkpoint {
-        state,
-        done: wish.done,
-        total: wish.total,
-    };
-    backend::save_checkpoint(&shared, id, wish.attempt, checkpoint).await?;
-    Ok(Json(serde_json::json!({})))
-}
-
-pub(super) async fn load_checkpoint(
-    State(shared): Shareable,
-    UrlPath(id): UrlPath<String>,
-) -> Reply<LoadReply> {
-    let (id, checkpoint) = backend::load_checkpoint(&shared, job_id(&id)?).await?;
-    Ok(Json(LoadReply { id, checkpoint }))
 }
 
 pub(super) async fn queues(State(shared): Shareable) -> Reply<Vec<QueueReply>> {

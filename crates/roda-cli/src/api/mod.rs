@@ -1,6 +1,7 @@
 //! The control API: HTTP and JSON over a Unix socket, described in `docs/control-api.md`.
 
 pub(crate) mod blob;
+mod checkpoints;
 pub(crate) mod client;
 pub(crate) mod follow;
 pub(crate) mod handlers;

@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::work::{self, Desks};
-use super::{handlers, jobs, locks};
+use super::{checkpoints, handlers, jobs, locks};
 use crate::error::{Failure, Result};
 use crate::holds::Holds;
 
@@ -77,7 +77,13 @@ fn jobs_router() -> Router<Arc<Shared>> {
         .route("/v1/jobs/{job}/retry", post(jobs::retry))
         .route(
             "/v1/jobs/{job}/checkpoint",
-            get(jobs::load_checkpoint).post(jobs::save_checkpoint),
+            get(checkpoints::load)
+                .post(checkpoints::save)
+                .put(checkpoints::save_state),
+        )
+        .route(
+            "/v1/jobs/{job}/checkpoint/state",
+            get(checkpoints::load_state),
         )
         .route("/v1/queues", get(jobs::queues))
         .route("/v1/queues/{queue}", get(jobs::queue))
@@ -164,7 +170,8 @@ impl axum::serve::Listener for OwnerListener {
     }
 }
 
-/// Largest request: `say` sends 1 MiB of text at a time, which JSON can make longer.
+/// Largest request: a checkpoint as it is; and `say` sends 1 MiB of text at a time, which JSON can make
+/// longer.
 const BODY_LEN_MAX: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::App;
 use crate::api::client::encoded;
 use crate::api::job_checks::{checkpoint, job_id};
-use crate::api::job_types::{Attempt, CheckpointRequest, LoadReply, PAYLOAD_LEN_MAX};
+use crate::api::job_types::{Attempt, LoadReply, SKIPPED_HEADER, STATE_LEN_MAX};
 use crate::cli::CheckpointAction;
 use crate::error::{Failure, Result};
 
@@ -38,20 +38,19 @@ async fn save(app: &App, job: &str, done: Option<u64>, total: Option<u64>) -> Re
     if !std::io::stdin().is_terminal() {
         std::io::stdin()
             .lock()
-            .take(PAYLOAD_LEN_MAX as u64 + 1)
+            .take(STATE_LEN_MAX as u64 + 1)
             .read_to_end(&mut state)
             .map_err(|error| Failure::new("input").with("reason", error.to_string()))?;
     }
     checkpoint(&state)?;
-    let request = CheckpointRequest {
-        attempt,
-        state: state.into(),
-        done,
-        total,
-    };
+    let mut path = format!("/v1/jobs/{}/checkpoint?attempt={attempt}", encoded(job));
+    for (name, number) in [("done", done), ("total", total)] {
+        if let Some(number) = number {
+            path.push_str(&format!("&{name}={number}"));
+        }
+    }
     let mut client = app.connect().await?;
-    let path = format!("/v1/jobs/{}/checkpoint", encoded(job));
-    let _empty: Value = client.post(&path, &request).await?;
+    let _empty: Value = client.put_bytes(&path, state).await?;
     if app.ui.json {
         return app.ui.object(&json!({"id": job, "attempt": attempt}));
     }
@@ -61,14 +60,23 @@ async fn save(app: &App, job: &str, done: Option<u64>, total: Option<u64>) -> Re
 async fn load(app: &App, job: &str) -> Result<()> {
     let mut client = app.connect().await?;
     let path = format!("/v1/jobs/{}/checkpoint", encoded(job));
-    let reply: LoadReply = client.get(&path).await?;
     if app.ui.json {
+        let reply: LoadReply = client.get(&path).await?;
         return app.ui.object(&reply);
     }
-    match reply.checkpoint {
-        Some(found) => app.ui.raw(&found.state.into_bytes().unwrap_or_default()),
-        None => Ok(()),
+    let path = format!("{path}/state");
+    let (state, skipped) = client.get_bytes(&path, &SKIPPED_HEADER).await?;
+    if let Some(skipped) = skipped.filter(|skipped| skipped != "0") {
+        // It goes to standard error, and so into what is kept of the attempt's output.
+        let key = if state.is_empty() {
+            "checkpoint-none-left"
+        } else {
+            "checkpoint-skipped"
+        };
+        app.ui
+            .note(&app.ui.text(key, &[("skipped", skipped.into())]));
     }
+    app.ui.raw(&state)
 }
 
 const JOB: &str = "RODA_JOB_ID";

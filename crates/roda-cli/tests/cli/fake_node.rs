@@ -35,8 +35,8 @@ pub(crate) struct FakeNode {
 /// What is answered besides holds.
 #[derive(Default)]
 struct Answers {
-    /// By the beginning of the request's first line: a status and a body.
-    fixed: Mutex<Vec<(String, u16, String)>>,
+    /// By the beginning of the request's first line: a status, with headers, and a body.
+    fixed: Mutex<Vec<(String, String, String)>>,
     work: Mutex<Work>,
     changed: Condvar,
 }
@@ -121,8 +121,17 @@ impl FakeNode {
 
     /// Answers requests whose first line starts so from now on.
     pub(crate) fn answer(&self, start: &str, status: u16, body: &str) {
+        self.answer_as(start, format!("{status} X"), body);
+    }
+
+    /// The same, well and with a header.
+    pub(crate) fn answer_with(&self, start: &str, header: &str, body: &str) {
+        self.answer_as(start, format!("200 X\r\n{header}"), body);
+    }
+
+    fn answer_as(&self, start: &str, head: String, body: &str) {
         let mut fixed = self.answers.fixed.lock().unwrap();
-        fixed.push((start.to_owned(), status, body.to_owned()));
+        fixed.push((start.to_owned(), head, body.to_owned()));
     }
 
     /// Gives a worker jobs.
@@ -234,7 +243,10 @@ fn serve(
         }
         let mut body = vec![0; len];
         reader.read_exact(&mut body).unwrap();
-        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let body = match serde_json::from_slice(&body) {
+            Ok(body) => body,
+            Err(_no_json) => String::from_utf8_lossy(&body).into_owned().into(),
+        };
         let is_hold = line.starts_with("POST /v1/holds ");
         let turn = answers.supersede(&line);
         // Before the answer: whoever gets it asks for more, which must come second here.
@@ -251,11 +263,11 @@ fn serve(
             write!(out, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{event}\n").unwrap();
             return;
         }
-        let (status, body) = answers.to(&asked, &wish, turn);
+        let (head, body) = answers.to(&asked, &wish, turn);
         let len = body.len();
         drop(write!(
             out,
-            "HTTP/1.1 {status} X\r\ncontent-length: {len}\r\n\r\n{body}"
+            "HTTP/1.1 {head}\r\ncontent-length: {len}\r\n\r\n{body}"
         ));
     }
 }
@@ -271,9 +283,10 @@ impl Answers {
         work.asked
     }
 
-    fn to(&self, line: &str, body: &Value, turn: u64) -> (u16, String) {
+    fn to(&self, line: &str, body: &Value, turn: u64) -> (String, String) {
         if line.starts_with("POST /v1/workers/") {
-            return (200, self.to_worker(line, body, turn).to_string());
+            let reply = self.to_worker(line, body, turn).to_string();
+            return ("200 X".to_owned(), reply);
         }
         let fixed = self.fixed.lock().unwrap();
         let found = fixed
@@ -281,8 +294,8 @@ impl Answers {
             .rev()
             .find(|(start, ..)| line.starts_with(start));
         match found {
-            Some((_, status, body)) => (*status, body.clone()),
-            None => (200, "{}".to_owned()),
+            Some((_, head, body)) => (head.clone(), body.clone()),
+            None => ("200 X".to_owned(), "{}".to_owned()),
         }
     }
 

@@ -1,5 +1,8 @@
 //! Commands about jobs beside a node that answers what the test wants.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::fake_node::FakeNode;
@@ -203,29 +206,52 @@ fn a_checkpoint_goes_with_its_attempt_and_comes_back() {
         command.env("RODA_JOB_ID", id(1)).env("RODA_ATTEMPT", "7-2");
         command
     };
-    let ended = inside(&["checkpoint", "save", "--done", "3", "--total", "9"])
-        .output()
-        .unwrap();
-    assert_eq!(ended.status.code(), Some(0));
-    let body = node.request("POST /v1/jobs/").body;
+    let saving = inside(&["checkpoint", "save", "--done", "3", "--total", "9"])
+        .stdin(Stdio::piped())
+        .spawn();
+    let mut saving = saving.unwrap();
+    saving.stdin.take().unwrap().write_all(b"line 3").unwrap();
+    assert_eq!(saving.wait().unwrap().code(), Some(0));
+    let path = format!("/v1/jobs/{}/checkpoint", id(1));
+    let asked = format!("PUT {path}?attempt=7-2&done=3&total=9");
+    assert_eq!(node.request(&asked).body, "line 3");
+    let from = format!("GET {path}/state");
+    for (skipped, state, warning) in [
+        (0, "line 3", ""),
+        (1, "line 2", "warning: newer checkpoints that are damaged"),
+        (2, "", "warning: no checkpoint is left: 2 are damaged"),
+        (0, "", ""),
+    ] {
+        node.answer_with(&from, &format!("roda-skipped: {skipped}"), state);
+        let loaded = inside(&["checkpoint", "load"]).output().unwrap();
+        assert_eq!(String::from_utf8(loaded.stdout).unwrap(), state);
+        let said = String::from_utf8(loaded.stderr).unwrap();
+        assert!(said.starts_with(warning), "{said}");
+        assert_eq!(said.is_empty(), warning.is_empty(), "{said}");
+    }
+    let reply = json!({"id": id(1), "checkpoint": null, "skipped": 2});
+    node.answer(&format!("GET {path} "), 200, &reply.to_string());
+    let loaded = inside(&["checkpoint", "load", "--json"]).output().unwrap();
     assert_eq!(
-        body,
-        json!({"attempt": "7-2", "state": "", "done": 3, "total": 9})
+        serde_json::from_slice::<Value>(&loaded.stdout).unwrap(),
+        reply
     );
-    let path = format!("GET /v1/jobs/{}/checkpoint", id(1));
-    let reply = json!({"id": id(1), "checkpoint": {"state": {"hex": "ff00"}, "newest": true}});
-    node.answer(&path, 200, &reply.to_string());
-    assert_eq!(
-        inside(&["checkpoint", "load"]).output().unwrap().stdout,
-        b"\xff\x00"
-    );
-    node.answer(
-        &path,
-        200,
-        &json!({"id": id(1), "checkpoint": null}).to_string(),
-    );
-    assert_eq!(
-        inside(&["checkpoint", "load"]).output().unwrap().stdout,
-        b""
-    );
+}
+
+#[test]
+fn a_checkpoint_that_is_too_long_is_not_sent() {
+    let node = FakeNode::new();
+    let mut save = node.home.command(&["checkpoint", "save"]);
+    save.env("RODA_JOB_ID", id(1)).env("RODA_ATTEMPT", "7-2");
+    let saving = save.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut saving = saving.unwrap();
+    let longer = vec![b'x'; 16 * 1024 * 1024 + 1];
+    saving.stdin.take().unwrap().write_all(&longer).unwrap();
+    let ended = saving.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let error =
+        "error: a checkpoint has at most 16777216 bytes, this one has more\nhint: put the data";
+    assert!(said.starts_with(error), "{said}");
+    assert!(node.is_unknown());
 }

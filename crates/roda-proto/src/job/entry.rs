@@ -5,17 +5,15 @@ use alloc::vec::Vec;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
+use super::checkpoint::{BLOB_LEN_MAX, Checkpoint};
 use super::{AttemptId, JobId, PAYLOAD_LEN_MAX, Place, PushOptions, WorkerId};
-use crate::crypto;
 use crate::error::Rejected;
-use crate::id::{Hash, Seq};
+use crate::id::Seq;
 use crate::log::BODY_LEN_MAX;
 use crate::stream;
 use crate::time::WallTime;
 use crate::token::Fence;
 
-/// Most bytes of a checkpoint's state.
-pub const STATE_LEN_MAX: usize = 24 * 1024;
 /// Most bytes that an entry tells of an attempt's output: its end.
 pub const OUTPUT_LEN_MAX: usize = 8 * 1024;
 /// Most jobs that one entry is about.
@@ -136,25 +134,6 @@ pub struct Claimed {
     pub generation: u32,
 }
 
-/// From where a job can go on.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-pub struct Checkpoint {
-    /// BLAKE3 of `state`, by whoever made it.
-    #[n(0)]
-    pub hash: Hash,
-    /// How much is done, in units of the job.
-    #[n(1)]
-    pub done: Option<u64>,
-    /// How much there is to do.
-    #[n(2)]
-    pub total: Option<u64>,
-    /// What the job needs to go on, at most [`STATE_LEN_MAX`] bytes.
-    #[n(3)]
-    #[cbor(with = "minicbor::bytes")]
-    pub state: Vec<u8>,
-}
-
 /// An attempt that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -226,8 +205,8 @@ pub enum EntryError {
     /// More than [`PAYLOAD_LEN_MAX`].
     #[error("a payload has at most {PAYLOAD_LEN_MAX} bytes, this one has {0}")]
     Payload(usize),
-    /// More than [`STATE_LEN_MAX`].
-    #[error("a checkpoint has at most {STATE_LEN_MAX} bytes, this one has {0}")]
+    /// More than [`BLOB_LEN_MAX`], or not where one of its length has to be.
+    #[error("a checkpoint has at most {BLOB_LEN_MAX} bytes, this one has {0}")]
     State(usize),
     /// More than [`OUTPUT_LEN_MAX`].
     #[error("an attempt's output has at most {OUTPUT_LEN_MAX} bytes, this one has {0}")]
@@ -235,25 +214,6 @@ pub enum EntryError {
     /// More than [`JOBS_PER_ENTRY_MAX`].
     #[error("an entry is about at most {JOBS_PER_ENTRY_MAX} jobs, this one about {0}")]
     Jobs(usize),
-}
-
-impl Checkpoint {
-    /// A checkpoint with its hash.
-    #[must_use]
-    pub fn new(state: Vec<u8>, done: Option<u64>, total: Option<u64>) -> Self {
-        Self {
-            hash: crypto::content_hash(&state),
-            done,
-            total,
-            state,
-        }
-    }
-
-    /// Whether the state is the one that the hash was made of.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        crypto::content_hash(&self.state) == self.hash
-    }
 }
 
 impl JobEntry {
@@ -289,9 +249,8 @@ impl JobEntry {
             Self::Push { payload, .. } => {
                 within(payload.len(), PAYLOAD_LEN_MAX, EntryError::Payload)
             }
-            Self::Save { checkpoint, .. } => {
-                within(checkpoint.state.len(), STATE_LEN_MAX, EntryError::State)
-            }
+            Self::Save { checkpoint, .. } if checkpoint.state.is_in_place() => Ok(()),
+            Self::Save { checkpoint, .. } => Err(EntryError::State(checkpoint.state.len())),
             Self::End { ends, .. } => {
                 let longest = ends.iter().map(|end| end.output.len()).max();
                 within(

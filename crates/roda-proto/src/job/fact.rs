@@ -60,6 +60,9 @@ pub enum FactKind {
         /// How much there is.
         #[n(3)]
         total: Option<u64>,
+        /// Length of the blob that is its state, if it is one.
+        #[n(4)]
+        blob: Option<u32>,
     },
     /// An attempt ended.
     #[n(2)]
@@ -150,6 +153,7 @@ impl JobEntry {
                     hash: checkpoint.hash,
                     done: checkpoint.done,
                     total: checkpoint.total,
+                    blob: checkpoint.blob(),
                 },
             )]),
             Self::End { worker, ends } => ends.iter().map(|end| ended(*worker, end)).collect(),

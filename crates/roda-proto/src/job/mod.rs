@@ -14,6 +14,7 @@
 //!   ([`JobEntry::Lose`]), and up to where the worker's entries count.
 
 mod chain;
+mod checkpoint;
 mod entry;
 mod fact;
 mod fold;
@@ -28,9 +29,9 @@ mod tests;
 mod view;
 
 pub use chain::{Attempt, AttemptEnd, attempts};
+pub use checkpoint::{BLOB_LEN_MAX, Checkpoint, CheckpointState, STATE_LEN_MAX};
 pub use entry::{
-    Checkpoint, Claimed, End, EntryError, JOBS_PER_ENTRY_MAX, JobEntry, Lost, OUTPUT_LEN_MAX,
-    Outcome, STATE_LEN_MAX,
+    Claimed, End, EntryError, JOBS_PER_ENTRY_MAX, JobEntry, Lost, OUTPUT_LEN_MAX, Outcome,
 };
 pub use fact::{Fact, FactKind};
 pub use fold::fold;

@@ -193,6 +193,7 @@ impl Job {
                 hash,
                 done,
                 total,
+                blob,
             } => {
                 self.hear(fact, attempt, None)?;
                 self.save(SavedAt {
@@ -200,6 +201,7 @@ impl Job {
                     hash,
                     done,
                     total,
+                    blob,
                 });
             }
             FactKind::End {

@@ -116,4 +116,7 @@ pub struct SavedAt {
     /// How much there is to do.
     #[n(3)]
     pub total: Option<u64>,
+    /// Length of the blob that is its state; `None`: the entry holds it.
+    #[n(4)]
+    pub blob: Option<u32>,
 }

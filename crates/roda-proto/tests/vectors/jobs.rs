@@ -74,13 +74,20 @@ impl Vectors {
             jobs,
         };
         self.add_job("job-claim", &claim);
-        let checkpoint = Checkpoint::new(b"line 7".to_vec(), Some(7), Some(9));
+        let checkpoint = Checkpoint::new(b"line 7", Some(7), Some(9));
         let save = JobEntry::Save {
             job,
             attempt,
             checkpoint,
         };
         self.add_job("job-save", &save);
+        let checkpoint = Checkpoint::new(vec![0; 30_000], Some(8), None);
+        let save = JobEntry::Save {
+            job,
+            attempt,
+            checkpoint,
+        };
+        self.add_job("job-save-blob", &save);
         let retry_at = WallTime(1_700_000_000_000);
         let failed = Outcome::Failed { code: 1, retry_at };
         let ends = [failed, Outcome::Done].map(|outcome| End {

@@ -179,6 +179,7 @@ impl Appending<'_> {
                 stream::encode(job),
             ],
         )?;
+        self.put_blobs(stored)?;
         self.count(stored.queue, stored.state, -1);
         self.count(stored.queue, kind, 1);
         match &stored.order_key {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::append::StateColumns;
 use super::row::{self, Stored, damaged, kind_from_sql, kind_to_sql, select_job};
 use super::said::{Said, said};
-use super::{key, queue};
+use super::{blob, key, queue};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_to_sql};
 use crate::{Result, StoreError};
 
@@ -19,6 +19,7 @@ pub(crate) struct JobCheck {
     jobs: u64,
     facts: u64,
     of_queues: u64,
+    blob_uses: u64,
 }
 
 impl JobCheck {
@@ -49,6 +50,7 @@ impl JobCheck {
             JobEntry::Push { payload, options } => {
                 let stored = row::by_id(connection, place.into())?.ok_or_else(missing)?;
                 self.jobs += 1;
+                self.blob_uses += blobs(connection, &stored)?;
                 pushed(connection, topic, said, &stored, (payload, options))
             }
             JobEntry::Pause { .. } | JobEntry::Purge => {
@@ -89,6 +91,7 @@ impl JobCheck {
             ("SELECT count(*) FROM job", self.jobs),
             (facts, self.facts),
             ("SELECT count(*) FROM queue_fact", self.of_queues),
+            ("SELECT count(*) FROM blob_use", self.blob_uses),
         ] {
             if count(select) != Some(expected) {
                 faults.push("the index by job has rows of no batch".to_owned());
@@ -101,6 +104,15 @@ impl JobCheck {
         }
         faults
     }
+}
+
+/// What is written down of the blobs that a job names follows from its row. Returns how many it names.
+fn blobs(connection: &Connection, stored: &Stored) -> Result<u64> {
+    let uses = blob::uses(stored.kind(), &stored.job);
+    if blob::written(connection, stored.number)? != uses {
+        return Err(damaged(stored.id, "its blobs are not those it names"));
+    }
+    Ok(u64::try_from(uses.len()).unwrap_or(u64::MAX))
 }
 
 /// The row of a job says what follows from its push and from what is said about it.

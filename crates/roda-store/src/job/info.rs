@@ -1,14 +1,14 @@
 //! One job with all there is to know about it.
 
 use roda_proto::job::{
-    Attempt, Checkpoint, End, JobEntry, JobId, JobPrefix, Place, PushOptions, attempts,
+    Attempt, End, JobEntry, JobId, JobPrefix, Place, PushOptions, SavedAt, attempts,
 };
 use roda_proto::{AuthorId, EntryKind, NodeId};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::row::{self, JobRow, damaged};
 use crate::columns::{seq_from_sql, seq_to_sql};
-use crate::{Reader, Result, StoreError, batch_row};
+use crate::{Reader, Result, StoreError, batch_row, blob};
 
 /// Most attempts that [`Reader::job`] tells of: the last ones.
 pub const ATTEMPTS_LISTED_MAX: usize = 100;
@@ -28,6 +28,17 @@ pub struct JobInfo {
     pub payload_len: usize,
     /// Its last attempts in their order, at most [`ATTEMPTS_LISTED_MAX`], void ones among them.
     pub attempts: Vec<AttemptInfo>,
+    /// Its last checkpoints that differ, the newest first.
+    pub checkpoints: Vec<CheckpointInfo>,
+}
+
+/// A checkpoint without its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// What the fold knows of it.
+    pub saved: SavedAt,
+    /// The state is in this database.
+    pub is_here: bool,
 }
 
 /// An attempt at a job.
@@ -50,15 +61,24 @@ pub struct LoadedPayload {
     pub options: PushOptions,
 }
 
-/// From where a job can go on.
+/// From where a job may go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedCheckpoint {
-    /// A checkpoint whose hash is right.
-    pub checkpoint: Checkpoint,
-    /// The entry that holds it.
-    pub place: Place,
-    /// Whether it is the newest: the one after it may be damaged.
-    pub is_newest: bool,
+    /// What the fold knows of it.
+    pub saved: SavedAt,
+    /// What the job needs to go on.
+    pub state: LoadedState,
+}
+
+/// The state of a checkpoint, as far as its entry tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadedState {
+    /// This, and its hash is right.
+    Whole(Vec<u8>),
+    /// Its hash is wrong.
+    Damaged,
+    /// A blob of so many bytes: see [`Reader::blob`].
+    Blob(u32),
 }
 
 /// Which job somebody means.
@@ -94,12 +114,21 @@ impl Reader {
         });
         let attempts = attempts.collect::<Result<_>>()?;
         let LoadedPayload { payload, options } = payload(&transaction, id)?;
+        let checkpoints = stored.job.checkpoints().iter().map(|saved| {
+            let is_here = saved.blob.is_none() || blob::has(&transaction, &saved.hash)?;
+            Ok(CheckpointInfo {
+                saved: *saved,
+                is_here,
+            })
+        });
+        let checkpoints = checkpoints.collect::<Result<_>>()?;
         Ok(Some(JobInfo {
             pushed_by: node_of(&transaction, id.author)?,
             row: stored.into_row(&transaction)?,
             options,
             payload_len: payload.len(),
             attempts,
+            checkpoints,
         }))
     }
 
@@ -127,28 +156,32 @@ impl Reader {
         }
     }
 
-    /// The newest checkpoint of a job whose hash is right, of the last two that differ; `None` if it has
-    /// none.
+    /// The last checkpoints of a job that differ, two at most, the newest first.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names the row that fails.
-    pub fn job_checkpoint(&self, id: JobId) -> Result<Option<LoadedCheckpoint>> {
+    pub fn job_checkpoints(&self, id: JobId) -> Result<Vec<LoadedCheckpoint>> {
         let transaction = self.begin()?;
         let Some(stored) = row::by_id(&transaction, id)? else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        for (age, saved) in stored.job.checkpoints().iter().enumerate() {
-            if let JobEntry::Save { checkpoint, .. } = entry(&transaction, saved.place)?
-                && checkpoint.is_sound()
-            {
-                return Ok(Some(LoadedCheckpoint {
-                    checkpoint,
-                    place: saved.place,
-                    is_newest: age == 0,
-                }));
-            }
+        let mut loaded = Vec::new();
+        for saved in stored.job.checkpoints() {
+            let JobEntry::Save { checkpoint, .. } = entry(&transaction, saved.place)? else {
+                return Err(damaged(id, "the entry of a checkpoint holds none"));
+            };
+            let state = match checkpoint.blob() {
+                Some(len) => LoadedState::Blob(len),
+                None => checkpoint
+                    .into_whole()
+                    .map_or(LoadedState::Damaged, LoadedState::Whole),
+            };
+            loaded.push(LoadedCheckpoint {
+                saved: *saved,
+                state,
+            });
         }
-        Ok(None)
+        Ok(loaded)
     }
 
     /// Which job somebody means.

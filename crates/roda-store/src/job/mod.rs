@@ -1,6 +1,7 @@
 //! The index of jobs: their states, kept up with every append, and what a node asks about them.
 
 mod append;
+mod blob;
 mod check;
 mod info;
 mod key;
@@ -13,7 +14,8 @@ mod row;
 mod said;
 
 pub use info::{
-    ATTEMPTS_LISTED_MAX, AttemptInfo, JobInfo, LoadedCheckpoint, LoadedPayload, Resolved,
+    ATTEMPTS_LISTED_MAX, AttemptInfo, CheckpointInfo, JobInfo, LoadedCheckpoint, LoadedPayload,
+    LoadedState, Resolved,
 };
 pub use list::{JOBS_LISTED_MAX, JobCursor, JobsQuery, LiveWorker};
 pub use queue::QueueStats;

@@ -58,6 +58,7 @@ impl Appending<'_> {
         )?;
         self.run("DELETE FROM job_fact WHERE job = ?1", [stored.number])?;
         self.run("DELETE FROM job WHERE number = ?1", [stored.number])?;
+        self.remove_blobs(&stored)?;
         self.count(stored.queue, stored.state, -1);
         if let Some(key) = &stored.key {
             self.settle_rivals(stored.queue, key)?;

@@ -39,6 +39,8 @@ pub(crate) struct Stored {
     pub(crate) is_duplicate: bool,
     pub(crate) order_key: Option<String>,
     pub(crate) key: Option<String>,
+    /// A checkpoint of the job as it was read is a blob.
+    pub(crate) had_blobs: bool,
     pub(crate) job: Job,
 }
 
@@ -87,6 +89,7 @@ impl Stored {
             is_duplicate: row.get(8)?,
             order_key: row.get(9)?,
             key: row.get(10)?,
+            had_blobs: super::blob::has_any(&job),
             job,
         })
     }

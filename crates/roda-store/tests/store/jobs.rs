@@ -1,5 +1,6 @@
 //! Queues: what becomes of jobs, in whatever order one hears of it.
 
+mod blobs;
 mod check;
 mod kit;
 mod lists;

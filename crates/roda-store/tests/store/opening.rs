@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use roda_proto::{Hlc, Incarnation, Seq};
-use roda_store::{Reader, SCHEMA_VERSION, Store, StoreError};
+use roda_store::{LoadedState, Reader, SCHEMA_VERSION, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::world::{Author, Home, identity, room, with_suffix};
@@ -223,6 +223,35 @@ fn a_database_of_schema_version_1_opens_with_all_it_holds() {
     assert_eq!(room(&reader), [2, 2, 3, 3, 4, 4]);
     assert_eq!(reader.verify(|_| {}).unwrap().faults, [""; 0]);
     store.append(&Author::new(77).chat(1)).unwrap();
+}
+
+#[test]
+fn a_database_of_schema_version_3_keeps_its_jobs_and_their_progress() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/version-3.db");
+    let home = Home::copy_of(&fixture, &[""]);
+    let store = Store::open(&home.path()).unwrap();
+    let reader = store.reader().unwrap();
+    let workers = reader.live_workers().unwrap();
+    let running = reader.running_of(&workers[0].worker).unwrap();
+    let saved = reader.job_checkpoints(running[0].id).unwrap();
+    assert_eq!(saved.len(), 1);
+    assert_eq!(saved[0].state, LoadedState::Whole(b"line 7".to_vec()));
+    assert_eq!(saved[0].saved.blob, None);
+    assert_eq!(reader.verify(|_| {}).unwrap().faults, [""; 0]);
+}
+
+#[test]
+fn a_database_of_schema_version_4_keeps_its_blobs() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/version-4.db");
+    let home = Home::copy_of(&fixture, &[""]);
+    let store = Store::open(&home.path()).unwrap();
+    let reader = store.reader().unwrap();
+    let workers = reader.live_workers().unwrap();
+    let running = reader.running_of(&workers[0].worker).unwrap();
+    let saved = running[0].job.checkpoints();
+    assert_eq!((saved.len(), saved[0].blob), (2, Some(30_000)));
+    assert_eq!(reader.blob(&saved[0].hash).unwrap(), Some(vec![7; 30_000]));
+    assert_eq!(reader.verify(|_| {}).unwrap().faults, [""; 0]);
 }
 
 #[cfg(unix)]

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use roda_proto::WallTime;
 use roda_proto::job::{
-    AttemptId, Checkpoint, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running,
-    SHARDS, StateKind, WorkerId, claim_lock, worker_lock,
+    AttemptId, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running, SHARDS,
+    StateKind, WorkerId, claim_lock, worker_lock,
 };
 use roda_proto::token::Fence;
-use roda_store::{JobRow, LoadedPayload, Reader, StoreError};
+use roda_store::{JobRow, LoadedPayload, LoadedState, Reader, StoreError};
 
-use super::{Queue, over};
+use super::{LoadedProgress, Progress, Queue};
 use crate::driver::wall;
 use crate::error::{Error, Result};
 use crate::node::Node;
@@ -41,8 +41,9 @@ pub struct ClaimedJob {
     pub options: PushOptions,
     /// Tries that failed since the last progress.
     pub tries: u32,
-    /// From where to go on.
-    pub checkpoint: Option<Checkpoint>,
+    /// From where to go on; `None`: that is not here, or damaged, and [`Node::load_checkpoint`] looks for
+    /// it elsewhere.
+    pub progress: Option<LoadedProgress>,
 }
 
 /// What there is for a worker at this moment.
@@ -91,6 +92,7 @@ impl Queue {
     ) -> Result<Offer> {
         self.node.check_worker(hold)?;
         self.node.watch_workers(hold.worker);
+        self.node.keep_copies(&self.name);
         let mut offer = Offer::default();
         let mut claimed = Vec::new();
         let room = free.min(CLAIM_MAX);
@@ -254,34 +256,6 @@ impl Node {
         })
         .await
     }
-
-    /// Saves how far a job has come; returns when that is durable here.
-    ///
-    /// # Errors
-    /// [`Error::AttemptOver`] if this attempt is not the one that runs, on this node; [`Error::JobEntry`]
-    /// if the state is too long.
-    pub async fn save_checkpoint(
-        &self,
-        job: JobId,
-        attempt: AttemptId,
-        checkpoint: Checkpoint,
-    ) -> Result<()> {
-        let found = self.read(move |reader| reader.job_row(job)).await?;
-        let row = found.ok_or(Error::UnknownJob(job))?;
-        let JobState::Running(running) = row.state else {
-            return Err(over(job, attempt));
-        };
-        if running.attempt != attempt || running.claim.author != self.head().0 {
-            return Err(over(job, attempt));
-        }
-        let entry = JobEntry::Save {
-            job,
-            attempt,
-            checkpoint,
-        };
-        self.append_jobs(&row.queue, entry).await?;
-        Ok(())
-    }
 }
 
 fn claimed_job(
@@ -293,13 +267,37 @@ fn claimed_job(
         return Ok(None);
     };
     let LoadedPayload { payload, options } = pushed;
-    let checkpoint = reader.job_checkpoint(id)?.map(|found| found.checkpoint);
     Ok(Some(ClaimedJob {
         id,
         attempt,
         payload,
         options,
         tries: row.job.tries(),
-        checkpoint,
+        progress: progress(reader, &row)?,
+    }))
+}
+
+/// From where a job goes on, if its newest checkpoint stands whole in its entry.
+fn progress(
+    reader: &Reader,
+    row: &JobRow,
+) -> std::result::Result<Option<LoadedProgress>, StoreError> {
+    let Some(newest) = row.job.checkpoints().first() else {
+        return Ok(Some(LoadedProgress::default()));
+    };
+    if newest.blob.is_some() {
+        return Ok(None);
+    }
+    let loaded = reader.job_checkpoints(row.id)?.into_iter().next();
+    Ok(loaded.and_then(|newest| match newest.state {
+        LoadedState::Whole(state) => Some(LoadedProgress {
+            progress: Some(Progress {
+                state,
+                done: newest.saved.done,
+                total: newest.saved.total,
+            }),
+            skipped: 0,
+        }),
+        LoadedState::Damaged | LoadedState::Blob(_) => None,
     }))
 }

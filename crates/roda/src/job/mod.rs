@@ -1,8 +1,11 @@
 //! Jobs: work that is shared out, survives crashes, and is completed once.
 
 mod claim;
+mod copies;
+mod progress;
 mod push;
 mod report;
+mod serving;
 mod undertaker;
 mod worker;
 
@@ -10,24 +13,31 @@ use std::sync::Arc;
 
 use roda_proto::Command;
 use roda_proto::job::JobEntry;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::error::{Error, Result};
+use crate::link::Links;
 use crate::node::Node;
 use crate::types::Receipt;
 
 pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
+use self::copies::Copier;
+use self::progress::BLOBS_SAVED_MAX;
+pub use self::progress::{LoadedProgress, Progress};
 pub use self::push::{NewJob, Pushed};
 pub use self::report::JobFilter;
+pub(crate) use self::serving::{Served, Serving};
 use self::undertaker::Undertaker;
 pub use self::worker::{JobResult, RunningJob, WorkerOptions};
 pub use roda_proto::job::{
-    Attempt, AttemptEnd, AttemptId, Checkpoint, EntryError, Job, JobId, JobKey, JobKeyError,
+    Attempt, AttemptEnd, AttemptId, BLOB_LEN_MAX, EntryError, Job, JobId, JobKey, JobKeyError,
     JobPrefix, JobState, OUTPUT_LEN_MAX, OnCrash, Outcome, PAYLOAD_LEN_MAX, PRIORITY_DEFAULT,
-    PushOptions, QUEUE_LEN_MAX, QueueName, Running, STATE_LEN_MAX, StateKind, TRIES_MAX_DEFAULT,
-    WorkerId, worker_lock,
+    PushOptions, QUEUE_LEN_MAX, QueueName, Running, STATE_LEN_MAX, SavedAt, StateKind,
+    TRIES_MAX_DEFAULT, WorkerId, worker_lock,
 };
-pub use roda_store::{AttemptInfo, JobInfo, JobRow, LoadedCheckpoint, LoadedPayload, QueueStats};
+pub use roda_store::{
+    AttemptInfo, BLOBS_LEN_MAX, CheckpointInfo, JobInfo, JobRow, LoadedPayload, QueueStats,
+};
 
 /// What a running node keeps for its jobs.
 pub(crate) struct Jobs {
@@ -36,14 +46,27 @@ pub(crate) struct Jobs {
     /// Pushes with an idempotency key go one after the other: each looks for the key first.
     keyed: tokio::sync::Mutex<()>,
     undertaker: Undertaker,
+    copier: Copier,
+    /// Places for large checkpoints that are being saved.
+    saving: Semaphore,
+    pub(crate) serving: Arc<Serving>,
+    links: Links,
 }
 
 impl Jobs {
-    pub(crate) fn new(changes: watch::Receiver<u64>) -> Arc<Self> {
+    pub(crate) fn new(
+        changes: watch::Receiver<u64>,
+        serving: Arc<Serving>,
+        links: Links,
+    ) -> Arc<Self> {
         Arc::new(Self {
             changes,
             keyed: tokio::sync::Mutex::default(),
             undertaker: Undertaker::default(),
+            copier: Copier::default(),
+            saving: Semaphore::new(BLOBS_SAVED_MAX),
+            serving,
+            links,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roda_proto::job::{JobEntry, JobId, JobPrefix, JobState, QueueName, StateKind};
 use roda_proto::{AuthorId, NodeId};
-use roda_store::{JobInfo, JobRow, LoadedCheckpoint, LoadedPayload, QueueStats, Resolved};
+use roda_store::{JobInfo, JobRow, LoadedPayload, QueueStats, Resolved};
 
 use super::Queue;
 use crate::error::{Error, Result};
@@ -86,14 +86,6 @@ impl Node {
             (Some(info), Some(payload)) => Ok((info, payload)),
             _ => Err(Error::UnknownJob(id)),
         }
-    }
-
-    /// The newest whole checkpoint of a job.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn load_checkpoint(&self, id: JobId) -> Result<Option<LoadedCheckpoint>> {
-        self.read(move |reader| reader.job_checkpoint(id)).await
     }
 
     /// The nodes behind authors, as far as they are known here.

@@ -20,7 +20,7 @@ use crate::node::Node;
 /// Most foreign workers whose end is waited for at once; others come when one of these is gone.
 const WATCHED_MAX: usize = 256;
 /// A node whose own workers have not asked for jobs for so long leaves the dead to others.
-const INTEREST: Duration = Duration::from_secs(30);
+pub(super) const INTEREST: Duration = Duration::from_secs(30);
 /// Pause after an error, and longest time without a look.
 const PAUSE: Duration = Duration::from_secs(1);
 

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roda_proto::WallTime;
-use roda_proto::job::{
-    AttemptId, Checkpoint, JobId, OUTPUT_LEN_MAX, Outcome, WorkerId, worker_lock,
-};
+use roda_proto::job::{AttemptId, JobId, OUTPUT_LEN_MAX, Outcome, WorkerId, worker_lock};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::{ClaimedJob, EndedAttempt, Queue, WorkerHold};
+use super::{ClaimedJob, EndedAttempt, LoadedProgress, Progress, Queue, WorkerHold};
 use crate::driver::wall;
 use crate::error::{Error, Result};
 use crate::node::Node;
@@ -59,6 +57,7 @@ pub enum JobResult {
 pub struct RunningJob {
     node: Node,
     job: Arc<ClaimedJob>,
+    loaded: Arc<LoadedProgress>,
 }
 
 impl RunningJob {
@@ -80,19 +79,31 @@ impl RunningJob {
         &self.job.payload
     }
 
-    /// The state that an earlier attempt saved last, if one did.
+    /// The state that an earlier attempt saved last, if one did, and if it is to be had: see
+    /// [`Self::skipped`].
     #[must_use]
     pub fn state(&self) -> Option<&[u8]> {
-        let saved = self.job.checkpoint.as_ref();
-        saved.map(|checkpoint| checkpoint.state.as_slice())
+        let saved = self.loaded.progress.as_ref();
+        saved.map(|progress| progress.state.as_slice())
+    }
+
+    /// How many checkpoints newer than [`Self::state`] there are that are damaged, or whose only copy is on
+    /// a machine that does not answer.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.loaded.skipped
     }
 
     /// Saves progress; returns when it survives power loss here. The next attempt begins with it.
     ///
     /// # Errors
-    /// [`Error::AttemptOver`]; [`Error::JobEntry`] if the state is too long.
+    /// [`Error::AttemptOver`]; [`Error::JobEntry`] if the state is too long; [`Error::BlobsFull`].
     pub async fn checkpoint(&self, state: Vec<u8>) -> Result<()> {
-        self.save(Checkpoint::new(state, None, None)).await
+        self.save(Progress {
+            state,
+            ..Progress::default()
+        })
+        .await
     }
 
     /// As [`Self::checkpoint`], and says how much is done of how much.
@@ -100,13 +111,17 @@ impl RunningJob {
     /// # Errors
     /// As [`Self::checkpoint`].
     pub async fn progress(&self, state: Vec<u8>, done: u64, total: u64) -> Result<()> {
-        let checkpoint = Checkpoint::new(state, Some(done), Some(total));
-        self.save(checkpoint).await
+        self.save(Progress {
+            state,
+            done: Some(done),
+            total: Some(total),
+        })
+        .await
     }
 
-    async fn save(&self, checkpoint: Checkpoint) -> Result<()> {
+    async fn save(&self, progress: Progress) -> Result<()> {
         let (job, attempt) = (self.job.id, self.job.attempt);
-        self.node.save_checkpoint(job, attempt, checkpoint).await
+        self.node.save_checkpoint(job, attempt, progress).await
     }
 }
 
@@ -144,6 +159,8 @@ impl Queue {
             options,
             tasks: JoinSet::new(),
             running: HashMap::new(),
+            loading: JoinSet::new(),
+            being_loaded: Vec::new(),
         };
         let worked = tokio::select! {
             worked = shift.run(until, run) => worked,
@@ -163,6 +180,10 @@ struct Shift {
     options: WorkerOptions,
     tasks: JoinSet<JobResult>,
     running: HashMap<Id, Running>,
+    /// Claimed jobs whose checkpoints take a look at other members.
+    loading: JoinSet<Result<(ClaimedJob, LoadedProgress)>>,
+    // Invariant: names exactly the jobs of `loading`.
+    being_loaded: Vec<(JobId, AttemptId)>,
 }
 
 struct Running {
@@ -186,36 +207,59 @@ impl Shift {
             let free = if is_ending {
                 0
             } else {
-                self.options.jobs_at_once.saturating_sub(self.running.len())
+                let taken = self.running.len() + self.loading.len();
+                self.options.jobs_at_once.saturating_sub(taken)
             };
             let known = self.running.values();
-            let known: Vec<_> = known.map(|one| (one.job.id, one.job.attempt)).collect();
+            let known = known.map(|one| (one.job.id, one.job.attempt));
+            let known: Vec<_> = known.chain(self.being_loaded.iter().copied()).collect();
             let offer = self.queue.claim(self.hold, free, &known).await?;
             self.cancel(&offer.cancel);
-            for job in offer.jobs {
-                self.start(job, &run);
+            for mut job in offer.jobs {
+                match job.progress.take() {
+                    Some(progress) => self.start(job, progress, &run),
+                    None => self.load(job),
+                }
             }
             let is_over = is_ending || self.options.until_idle && offer.is_idle;
-            if is_over && self.running.is_empty() {
+            if is_over && self.running.is_empty() && self.loading.is_empty() {
                 return Ok(());
             }
             tokio::select! {
                 () = &mut until, if !is_ending => is_ending = true,
                 Some(ended) = self.tasks.join_next_with_id() => self.settle(ended).await?,
+                Some(loaded) = self.loading.join_next() => {
+                    let loaded = loaded.map_err(|error| Error::Store(error.to_string()))?;
+                    let (job, progress) = loaded?;
+                    self.being_loaded.retain(|one| *one != (job.id, job.attempt));
+                    self.start(job, progress, &run);
+                }
                 _changed = changes.changed() => {}
                 () = tokio::time::sleep(next_look(offer.next_due)) => {}
             }
         }
     }
 
-    fn start<F, R>(&mut self, job: ClaimedJob, run: &F)
+    fn load(&mut self, job: ClaimedJob) {
+        self.being_loaded.push((job.id, job.attempt));
+        let node = self.queue.node.clone();
+        self.loading.spawn(async move {
+            let progress = node.load_checkpoint(job.id).await?;
+            Ok((job, progress))
+        });
+    }
+
+    fn start<F, R>(&mut self, job: ClaimedJob, progress: LoadedProgress, run: &F)
     where
         F: Fn(RunningJob) -> R,
         R: Future<Output = JobResult> + Send + 'static,
     {
         let job = Arc::new(job);
-        let (node, told) = (self.queue.node.clone(), Arc::clone(&job));
-        let task = self.tasks.spawn(run(RunningJob { node, job: told }));
+        let task = self.tasks.spawn(run(RunningJob {
+            node: self.queue.node.clone(),
+            job: Arc::clone(&job),
+            loaded: Arc::new(progress),
+        }));
         let running = Running {
             job,
             started: Instant::now(),

@@ -149,6 +149,24 @@ impl Links {
             || lock(&self.shared.met).contains_key(&node)
     }
 
+    /// Opens a stream to a member, for a request of its own.
+    ///
+    /// Cancel-safe: dropped, the connection is closed.
+    ///
+    /// # Errors
+    /// It cannot be reached where it was last heard, nor where it said itself.
+    pub(crate) async fn call_stream(&self, to: NodeId) -> Result<Stream, StreamError> {
+        match outgoing::call(&self.shared, to, 0).await {
+            Ok(stream) => Ok(stream),
+            Err(_elsewhere) => outgoing::call(&self.shared, to, 1).await,
+        }
+    }
+
+    /// The group whose members are linked.
+    pub(crate) fn group(&self) -> GroupId {
+        self.shared.group
+    }
+
     /// Whether frames of a node are wanted.
     pub(crate) fn allows(&self, peer: NodeId) -> Result<(), Refusal> {
         let view = self.shared.view.borrow();

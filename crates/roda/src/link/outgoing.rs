@@ -98,7 +98,11 @@ async fn dial(shared: &Shared, to: NodeId, attempt: usize) -> Result<Stream, Str
 }
 
 /// Calls where the node was heard, or where it said itself, in turn: either may be out of date.
-async fn call(shared: &Shared, to: NodeId, attempt: usize) -> Result<Stream, StreamError> {
+pub(super) async fn call(
+    shared: &Shared,
+    to: NodeId,
+    attempt: usize,
+) -> Result<Stream, StreamError> {
     let met = lock(&shared.met).get(&to).copied();
     if let Some(met) = met.filter(|_| attempt.is_multiple_of(2)) {
         return connect(&shared.identity, met, Some(to)).await;

@@ -1,15 +1,16 @@
 //! How a node comes to run: made, joined, or opened again.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use roda_proto::group::{InviteToken, founding_group_id, short_name};
 use roda_proto::{
-    AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, crypto,
+    AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, Snapshot,
+    Topic, crypto,
 };
-use roda_store::{Contact, RaftLog, Store};
+use roda_store::{Contact, RaftLog, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
@@ -18,7 +19,7 @@ use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{DATABASE, VOTERS_LOG, host_name, prepare};
-use crate::job::Jobs;
+use crate::job::{Jobs, Serving};
 use crate::link::{Contacts, Links};
 use crate::lock::{LockParts, LockService};
 use crate::mirror::Mirrors;
@@ -245,10 +246,8 @@ impl Node {
             admission,
             hints,
         } = start;
-        let read = |error| Error::store(home, error);
-        let snapshot = store.snapshot().map_err(read)?;
-        let contacts = store.contacts().map_err(read)?;
-        let mirrors = store.mirrors().map_err(read)?;
+        let (snapshot, contacts, mirrors) =
+            kept(&store).map_err(|error| Error::store(home, error))?;
         let database = store.path().to_path_buf();
         let (listener, stream_port) = listen(&identity)?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
@@ -257,12 +256,14 @@ impl Node {
         let own = (&identity, stream_port);
         let (links, locks) = start_locks(home, &mut store, own, &published, options).await?;
         let (writer, written) = Writer::start(store).map_err(|error| Error::file(home, &error))?;
+        let serving = Serving::new();
         let service = Service {
             database: database.clone(),
             view: published.view.subscribe(),
             requests: requests.downgrade(),
-            links,
+            links: links.clone(),
             switchboard: Arc::clone(&locks.switchboard),
+            serving: Arc::clone(&serving),
         };
         let stable = published.stable.subscribe();
         let mirrors = Mirrors::start(database.clone(), home.into(), stable, mirrors);
@@ -275,7 +276,7 @@ impl Node {
             requests,
             view: published.view.subscribe(),
             head: published.head.subscribe(),
-            jobs: Jobs::new(published.jobs.subscribe()),
+            jobs: Jobs::new(published.jobs.subscribe(), serving, links),
             stopped,
             mirrors: Arc::clone(&mirrors),
             locks: Arc::clone(&locks),
@@ -308,6 +309,13 @@ impl Node {
             shared: Arc::new(shared),
         })
     }
+}
+
+/// What the store knows that the node begins with: where its log is, whom it knows, and its mirrors.
+type Kept = (Snapshot, Vec<Contact>, Vec<(Topic, PathBuf)>);
+
+fn kept(store: &Store) -> std::result::Result<Kept, StoreError> {
+    Ok((store.snapshot()?, store.contacts()?, store.mirrors()?))
 }
 
 /// Links to other members, and the locks that use them.

@@ -99,7 +99,7 @@ pub(crate) async fn join_at(
             stream,
         }),
         Response::Refused(refusal) => Err(StreamError::Refused(refusal)),
-        Response::Batch(_) | Response::Done => Err(Rejected::Malformed.into()),
+        Response::Batch(_) | Response::Done | Response::Part(_) => Err(Rejected::Malformed.into()),
     }
 }
 
@@ -110,6 +110,7 @@ async fn drain(stream: &mut Stream, sink: &mpsc::Sender<Fetched>) -> Result<(), 
             Response::Batch(batch) => Fetched::Batch(batch.into()),
             Response::Refused(refusal) => return Err(StreamError::Refused(refusal)),
             Response::Done => return Ok(()),
+            Response::Part(_) => return Err(Rejected::Malformed.into()),
         };
         let handed = sink.send(fetched).await;
         handed.map_err(|_receiver_gone| StreamError::Stopped)?;

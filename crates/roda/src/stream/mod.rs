@@ -3,6 +3,7 @@
 //! TCP with TLS 1.3, both sides proved by their node key as a raw public key (RFC 7250): no
 //! certificates, no authorities, and each end knows the other's node id before the first message.
 
+mod blob;
 mod connection;
 mod discover;
 mod fetch;
@@ -19,6 +20,7 @@ use roda_proto::stream::Refusal;
 use roda_proto::{NodeId, Rejected};
 use thiserror::Error;
 
+pub(crate) use self::blob::fetch_blob;
 pub(crate) use self::connection::{Stream, connect};
 pub(crate) use self::discover::{JoinError, discover};
 pub(crate) use self::fetch::{Fetched, fetch};

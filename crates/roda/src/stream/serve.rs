@@ -4,17 +4,19 @@ use std::future::Future;
 use std::sync::Arc;
 
 use roda_proto::stream::{
-    EpochKey, JoinRequest, LinkRequest, Refusal, Request, Response, SyncRequest,
+    BlobRequest, EpochKey, JoinRequest, LinkRequest, Refusal, Request, Response, SyncRequest,
 };
-use roda_proto::{AuthorId, EpochTag, GroupId, NodeId, Seq};
+use roda_proto::{AuthorId, EpochTag, GroupId, Hash, NodeId, Seq};
 
-use super::StreamError;
 use super::connection::Stream;
+use super::{StreamError, blob};
 
 /// What serving needs of the node.
 pub(crate) trait Handler: Send + Sync {
     /// Where a reader of batches stands; its default is the beginning.
     type Cursor: Default + Send;
+    /// A blob while it is being sent.
+    type Blob: AsRef<[u8]> + Send + Sync;
 
     /// The group of this node.
     fn group(&self) -> GroupId;
@@ -51,6 +53,9 @@ pub(crate) trait Handler: Send + Sync {
         have: &[(AuthorId, Seq)],
         cursor: Self::Cursor,
     ) -> impl Future<Output = Result<Page<Self::Cursor>, Refusal>> + Send;
+
+    /// A large checkpoint, whole.
+    fn blob(&self, hash: Hash) -> impl Future<Output = Result<Self::Blob, Refusal>> + Send;
 }
 
 /// A part of the batches that an asker lacks.
@@ -74,6 +79,7 @@ pub(crate) async fn serve(mut stream: Stream, handler: &impl Handler) -> Result<
         Request::Link(request) => return answer_link(stream, handler, request).await,
         Request::Join(request) => answer_join(&mut stream, handler, request).await,
         Request::Sync(request) => answer_sync(&mut stream, handler, request).await,
+        Request::Blob(request) => answer_blob(&mut stream, handler, request).await,
     };
     match answered {
         Ok(()) => stream.close().await,
@@ -123,6 +129,15 @@ async fn answer_sync(
     let allowed = handler.sync_allowed(stream.peer).await;
     allowed.map_err(StreamError::Refused)?;
     send_missing(stream, handler, &request.have, &request.epochs).await
+}
+
+async fn answer_blob(
+    stream: &mut Stream,
+    handler: &impl Handler,
+    request: BlobRequest,
+) -> Result<(), StreamError> {
+    check_group(handler, &request.group)?;
+    blob::answer(stream, handler, request.hash).await
 }
 
 fn check_group(handler: &impl Handler, asked: &GroupId) -> Result<(), StreamError> {

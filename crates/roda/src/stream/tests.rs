@@ -1,5 +1,6 @@
 //! Streams between two nodes on loopback, and what strangers try.
 
+mod blobs;
 mod handshake;
 mod joining;
 mod limits;

@@ -73,6 +73,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: jobs::a_job_is_done_elsewhere,
     },
     Scenario {
+        name: "job-blob",
+        about: "large checkpoints: gone on from elsewhere, byte for byte; and from the one before, and said",
+        run: jobs::a_large_checkpoint_is_gone_on_from,
+    },
+    Scenario {
         name: "lock-basics",
         about: "busy, cancelled, urgent, several at once, shared, and taken away",
         run: locks::a_lock_is_taken_in_turn,

@@ -1,7 +1,7 @@
 //! All about a job, for people.
 
 use crate::api::blob::Blob;
-use crate::api::job_types::{AttemptReply, JobDetailReply};
+use crate::api::job_types::{AttemptReply, JobDetailReply, SavedReply};
 use crate::commands::columns::{Row, aligned, node_name, time};
 use crate::commands::jobs::table::{progress, state};
 use crate::output::{Colour, Ui, escaped, escaped_bytes};
@@ -58,9 +58,24 @@ fn rows(ui: &Ui, detail: &JobDetailReply) -> Vec<(&'static str, String)> {
             _ => progress(job.done, job.total),
         }),
     );
+    for saved in &detail.checkpoints {
+        optional("job-label-checkpoint", checkpoint(ui, saved));
+    }
     optional("job-label-code", job.code.map(|code| code.to_string()));
     rows.push(("job-label-payload", payload(&detail.payload)));
     rows
+}
+
+/// Of a large checkpoint, how large it is and whether it is here; of another there is nothing to tell.
+fn checkpoint(ui: &Ui, saved: &SavedReply) -> Option<String> {
+    let elsewhere = ui.text("job-checkpoint-elsewhere", &[]);
+    let parts = [
+        progress(saved.done, saved.total),
+        format!("{} B", saved.bytes?),
+        if saved.here { String::new() } else { elsewhere },
+    ];
+    let told: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    Some(told.join(" · "))
 }
 
 /// On one line, and not longer than a screen.
@@ -144,6 +159,20 @@ mod tests {
                 millis: Some(950),
                 output: None,
             }],
+            checkpoints: vec![
+                SavedReply {
+                    done: Some(8),
+                    total: None,
+                    bytes: Some(5_000_000),
+                    here: false,
+                },
+                SavedReply {
+                    done: None,
+                    total: None,
+                    bytes: None,
+                    here: true,
+                },
+            ],
         };
         let expected = "\
 Job            3f2a3f2a3f2a3f2a3f2a3f2a3f2a3f2a-17
@@ -153,6 +182,7 @@ Pushed         2026-05-04T03:02:01.123Z
 Priority       4
 Tries          1 failed, at most 5
 On a crash     resume
+Checkpoint     8 · 5000000 B · not on this node
 Payload        \\u{1b}]0;owned\\u{7}\\nx\\xff
 
 ATTEMPT  NODE  STARTED                   OUTCOME  CODE  TOOK

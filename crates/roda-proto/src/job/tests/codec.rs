@@ -8,9 +8,9 @@ use super::kit::*;
 use crate::error::Rejected;
 use crate::id::{Hash, Seq};
 use crate::job::{
-    Checkpoint, Claimed, End, EntryError, JOB_KEY_LEN_MAX, JOBS_PER_ENTRY_MAX, JobEntry, JobId,
-    JobKey, Lost, OUTPUT_LEN_MAX, OnCrash, Outcome, PAYLOAD_LEN_MAX, Place, PushOptions,
-    STATE_LEN_MAX, StateKind,
+    BLOB_LEN_MAX, Checkpoint, CheckpointState, Claimed, End, EntryError, JOB_KEY_LEN_MAX,
+    JOBS_PER_ENTRY_MAX, JobEntry, JobId, JobKey, Lost, OUTPUT_LEN_MAX, OnCrash, Outcome,
+    PAYLOAD_LEN_MAX, Place, PushOptions, STATE_LEN_MAX, StateKind,
 };
 use crate::log::BODY_LEN_MAX;
 use crate::stream;
@@ -97,12 +97,21 @@ fn claims() -> impl Strategy<Value = JobEntry> {
 
 fn entry() -> impl Strategy<Value = JobEntry> {
     let number = any::<Option<u64>>;
-    let state = prop::collection::vec(any::<u8>(), 0..50);
+    let blob = STATE_LEN_MAX + 1..=BLOB_LEN_MAX;
+    let state = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..50).prop_map(CheckpointState::Whole),
+        blob.prop_map(|len| CheckpointState::Blob(u32::try_from(len).unwrap())),
+    ];
     let save = (job(), any::<u64>(), number(), number(), state).prop_map(
         |(job, fence, done, total, state)| JobEntry::Save {
             job,
             attempt: attempt(fence, 1),
-            checkpoint: Checkpoint::new(state, done, total),
+            checkpoint: Checkpoint {
+                hash: Hash::ZERO,
+                done,
+                total,
+                state,
+            },
         },
     );
     let lost = (job(), any::<u64>(), any::<u64>()).prop_map(|(job, fence, last)| Lost {
@@ -191,11 +200,18 @@ fn what_is_beyond_a_limit_is_refused() {
         author: author(1),
         seq: Seq(1),
     };
-    let save = |len| JobEntry::Save {
+    let saved = |state| JobEntry::Save {
         job: job.into(),
         attempt: attempt(1, 1),
-        checkpoint: Checkpoint::new(std::vec![0; len], None, None),
+        checkpoint: Checkpoint {
+            hash: Hash::ZERO,
+            done: None,
+            total: None,
+            state,
+        },
     };
+    let save = |len| saved(CheckpointState::Whole(std::vec![0; len]));
+    let blob = |len| saved(CheckpointState::Blob(len));
     let end = |len| JobEntry::End {
         worker: worker(1),
         ends: Vec::from([End {
@@ -219,6 +235,12 @@ fn what_is_beyond_a_limit_is_refused() {
             save(STATE_LEN_MAX),
             save(STATE_LEN_MAX + 1),
             EntryError::State(24_577),
+        ),
+        (blob(24_577), blob(24_576), EntryError::State(24_576)),
+        (
+            blob(16_777_216),
+            blob(16_777_217),
+            EntryError::State(16_777_217),
         ),
         (
             end(OUTPUT_LEN_MAX),
@@ -289,11 +311,21 @@ fn the_largest_push_and_save_fit_into_an_entry() {
 }
 
 #[test]
-fn a_checkpoint_with_another_hash_is_not_sound() {
-    let mut checkpoint = Checkpoint::new(b"state".to_vec(), None, None);
-    assert!(checkpoint.is_sound());
+fn a_state_is_whole_only_with_its_own_hash_and_a_long_one_is_named() {
+    let mut checkpoint = Checkpoint::new(b"state", None, None);
+    assert_eq!(checkpoint.clone().into_whole(), Some(b"state".to_vec()));
     checkpoint.hash = Hash::ZERO;
-    assert!(!checkpoint.is_sound());
+    assert_eq!(checkpoint.into_whole(), None);
+    let long = std::vec![7; STATE_LEN_MAX + 1];
+    let named = Checkpoint::new(&long, Some(1), Some(2));
+    assert_eq!(named.blob(), Some(24_577));
+    assert_eq!(named.hash, crate::crypto::content_hash(&long));
+    assert_eq!(named.into_whole(), None);
+    let longest = Checkpoint::new(&long[1..], None, None);
+    assert_eq!(
+        (longest.blob(), longest.into_whole().unwrap().len()),
+        (None, STATE_LEN_MAX)
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn busy() -> Kit {
     let keyed = [0, 1].map(|by| kit.push(by, keyed("a")));
     let ordered = [0, 1].map(|by| kit.push(by, ordered("b")));
     kit.claim(1, plain);
-    kit.save(1, plain, Checkpoint::new(b"x".to_vec(), None, None));
+    kit.save(1, plain, Checkpoint::new(b"x", None, None));
     kit.claim(2, keyed[0]);
     kit.end(2, keyed[0], failed(1, 5));
     kit.claim(2, ordered[0]);

@@ -1,8 +1,10 @@
 //! Lists, one job, and its checkpoints.
 
 use roda_proto::Seq;
-use roda_proto::job::{Checkpoint, JobEntry, JobPrefix, JobState, Outcome, PushOptions, StateKind};
-use roda_store::{ATTEMPTS_LISTED_MAX, JobCursor, JobsQuery, Resolved};
+use roda_proto::job::{
+    Checkpoint, CheckpointState, JobEntry, JobPrefix, JobState, Outcome, PushOptions, StateKind,
+};
+use roda_store::{ATTEMPTS_LISTED_MAX, JobCursor, JobsQuery, LoadedState, Resolved};
 
 use super::kit::*;
 
@@ -126,23 +128,28 @@ fn of_many_attempts_the_last_are_told() {
 }
 
 #[test]
-fn of_two_checkpoints_the_newest_that_is_sound_is_loaded() {
+fn the_last_two_checkpoints_are_loaded_and_a_wrong_hash_is_told() {
     let mut kit = Kit::new();
     let job = kit.push(0, PushOptions::default());
-    assert_eq!(kit.reader().job_checkpoint(job).unwrap(), None);
+    let states = |kit: &Kit| {
+        let loaded = kit.reader().job_checkpoints(job).unwrap().into_iter();
+        loaded.map(|one| one.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&kit), []);
     kit.claim(1, job);
-    let older = Checkpoint::new(b"one".to_vec(), Some(1), Some(3));
-    kit.save(1, job, older.clone());
-    let loaded = kit.reader().job_checkpoint(job).unwrap().unwrap();
-    assert_eq!((&loaded.checkpoint, loaded.is_newest), (&older, true));
-    let mut damaged = Checkpoint::new(b"two".to_vec(), Some(2), Some(3));
-    damaged.state = b"tw0".to_vec();
-    kit.save(1, job, damaged.clone());
-    let loaded = kit.reader().job_checkpoint(job).unwrap().unwrap();
-    assert_eq!((&loaded.checkpoint, loaded.is_newest), (&older, false));
-    damaged.hash = Checkpoint::new(b"three".to_vec(), None, None).hash;
+    kit.save(1, job, Checkpoint::new(b"one", Some(1), Some(3)));
+    let one = || LoadedState::Whole(b"one".to_vec());
+    assert_eq!(states(&kit), [one()]);
+    let mut damaged = Checkpoint::new(b"two", Some(2), Some(3));
+    damaged.state = CheckpointState::Whole(b"tw0".to_vec());
     kit.save(1, job, damaged);
-    assert_eq!(kit.reader().job_checkpoint(job).unwrap(), None);
+    assert_eq!(states(&kit), [LoadedState::Damaged, one()]);
+    let info = kit.reader().job(job).unwrap().unwrap();
+    let done = info
+        .checkpoints
+        .iter()
+        .map(|one| (one.saved.done, one.is_here));
+    assert!(done.eq([(Some(2), true), (Some(1), true)]));
     kit.verify();
 }
 

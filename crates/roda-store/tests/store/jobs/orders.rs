@@ -266,7 +266,7 @@ fn an_attempt_heard_of_before_its_job_counts_once_the_job_is_there() {
     let mut kit = Kit::new();
     let job = kit.push(0, keyed("a"));
     let attempt = kit.claim(1, job);
-    kit.save(1, job, Checkpoint::new(b"x".to_vec(), Some(1), Some(2)));
+    kit.save(1, job, Checkpoint::new(b"x", Some(1), Some(2)));
     kit.end(1, job, Outcome::Done);
     assert_eq!(
         attempt,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roda_proto::stream::{EpochKey, JoinRequest, Refusal, SyncRequest, join_proof_message};
-use roda_proto::{AuthorId, EpochTag, GroupId, Hlc, NodeId, Seq, crypto};
+use roda_proto::{AuthorId, EpochTag, GroupId, Hash, Hlc, NodeId, Seq, crypto};
 use tokio::sync::mpsc;
 
 use super::{identity, pair};
@@ -18,6 +18,7 @@ pub(super) struct Memory {
     pub(super) batches: Vec<Arc<[u8]>>,
     pub(super) admits: Result<(), Refusal>,
     pub(super) members: Vec<NodeId>,
+    pub(super) blobs: Vec<Vec<u8>>,
     /// Fails after the first page.
     pub(super) breaks: bool,
 }
@@ -30,6 +31,7 @@ impl Memory {
             batches: lens.iter().map(|len| vec![7; *len].into()).collect(),
             admits: Ok(()),
             members: vec![identity(1).node()],
+            blobs: Vec::new(),
             breaks: false,
         }
     }
@@ -47,6 +49,7 @@ pub(super) fn keys() -> Vec<EpochKey> {
 
 impl Handler for Memory {
     type Cursor = usize;
+    type Blob = Vec<u8>;
 
     fn group(&self) -> GroupId {
         GROUP
@@ -80,6 +83,14 @@ impl Handler for Memory {
     async fn keys_except(&self, known: &[EpochTag]) -> Result<Vec<EpochKey>, Refusal> {
         let is_new = |key: &EpochKey| !known.contains(&crypto::epoch_tag(&key.secret));
         Ok(keys().into_iter().filter(is_new).collect())
+    }
+
+    async fn blob(&self, hash: Hash) -> Result<Vec<u8>, Refusal> {
+        let found = self
+            .blobs
+            .iter()
+            .find(|blob| crypto::content_hash(blob) == hash);
+        found.cloned().ok_or(Refusal::NoBlob)
     }
 
     async fn batches_after(

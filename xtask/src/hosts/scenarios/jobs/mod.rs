@@ -2,6 +2,7 @@
 
 mod arena;
 mod basics;
+mod blobs;
 mod journal;
 mod judge;
 mod pushing;
@@ -11,4 +12,5 @@ mod torture;
 mod workers;
 
 pub(crate) use basics::a_job_is_done_elsewhere;
+pub(crate) use blobs::a_large_checkpoint_is_gone_on_from;
 pub(crate) use torture::every_job_is_done_once;
