@@ -1,9 +1,12 @@
 //! Rows of the batch table, checked again whenever they are read.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use roda_proto::{AuthorId, Batch, Hash, Seq};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
-use crate::columns::{clock_from_sql, seq_from_sql};
+use crate::columns::{clock_from_sql, seq_from_sql, seq_to_sql};
 use crate::{Result, StoreError};
 
 /// A query for batches. `$rest` continues it; it may name the tables `batch` and `author`.
@@ -58,6 +61,42 @@ pub(crate) fn from_row(row: &Row<'_>) -> Result<Batch> {
     }
 }
 
+/// The batch that was read last. Those who ask for one entry after the other mostly find it here.
+#[derive(Default)]
+pub(crate) struct LastBatch(RefCell<Option<Arc<Batch>>>);
+
+impl LastBatch {
+    /// The batch of `author` that holds entry `seq`.
+    pub(crate) fn containing(
+        &self,
+        connection: &Connection,
+        author: &AuthorId,
+        seq: Seq,
+    ) -> Result<Option<Arc<Batch>>> {
+        let known = self.0.borrow().clone();
+        let known = known
+            .filter(|known| known.author == *author && known.first <= seq && seq <= known.last);
+        if let Some(known) = known
+            && is_stored(connection, &known)?
+        {
+            return Ok(Some(known));
+        }
+        let found = containing(connection, author, seq)?.map(Arc::new);
+        self.0.borrow_mut().clone_from(&found);
+        Ok(found)
+    }
+}
+
+/// Whether a batch is here still: a removal takes some back.
+fn is_stored(connection: &Connection, batch: &Batch) -> Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT hash FROM batch
+         WHERE author = (SELECT number FROM author WHERE id = ?1) AND first = ?2",
+    )?;
+    let hash = statement.query_row((batch.author.0, seq_to_sql(batch.first)), |row| row.get(0));
+    Ok(hash.optional()?.map(Hash) == Some(batch.hash))
+}
+
 /// The batch of `author` that holds entry `seq`.
 pub(crate) fn containing(
     connection: &Connection,
@@ -68,10 +107,6 @@ pub(crate) fn containing(
         "WHERE batch.author = (SELECT number FROM author WHERE id = ?1) AND batch.first <= ?2
          ORDER BY batch.first DESC LIMIT 1"
     );
-    let found = load(
-        connection,
-        select,
-        (author.0, crate::columns::seq_to_sql(seq)),
-    )?;
+    let found = load(connection, select, (author.0, seq_to_sql(seq)))?;
     Ok(found.filter(|batch| batch.last >= seq))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use roda_proto::{AuthorId, Batch, Hlc, Identity, NodeId, Seq, Topic};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
+use crate::batch_row::LastBatch;
 use crate::columns::{clock_from_sql, seq_from_sql};
 use crate::schema::SCHEMA_VERSION;
 use crate::{Result, StoreError, batch_row, connection, settings, snapshot};
@@ -17,6 +18,7 @@ use crate::{Result, StoreError, batch_row, connection, settings, snapshot};
 pub struct Reader {
     connection: Connection,
     path: PathBuf,
+    pub(crate) last_batch: LastBatch,
 }
 
 /// A topic that has messages.
@@ -69,7 +71,11 @@ impl Reader {
             });
         }
         let connection = connection::open_read_only(&path)?;
-        Ok(Self { connection, path })
+        Ok(Self {
+            connection,
+            path,
+            last_batch: LastBatch::default(),
+        })
     }
 
     /// Where the database is.

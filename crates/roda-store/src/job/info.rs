@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::row::{self, JobRow, damaged};
 use crate::columns::{seq_from_sql, seq_to_sql};
-use crate::{Reader, Result, StoreError, batch_row, blob};
+use crate::{Reader, Result, StoreError, blob};
 
 /// Most attempts that [`Reader::job`] tells of: the last ones.
 pub const ATTEMPTS_LISTED_MAX: usize = 100;
@@ -108,12 +108,12 @@ impl Reader {
         let attempts = attempts.into_iter().map(|attempt| {
             Ok(AttemptInfo {
                 node: node_of(&transaction, attempt.claim.author)?,
-                output: output(&transaction, id, &attempt)?,
+                output: self.output(&transaction, id, &attempt)?,
                 attempt,
             })
         });
         let attempts = attempts.collect::<Result<_>>()?;
-        let LoadedPayload { payload, options } = payload(&transaction, id)?;
+        let LoadedPayload { payload, options } = self.payload(&transaction, id)?;
         let checkpoints = stored.job.checkpoints().iter().map(|saved| {
             let is_here = saved.blob.is_none() || blob::has(&transaction, &saved.hash)?;
             Ok(CheckpointInfo {
@@ -151,7 +151,7 @@ impl Reader {
     pub fn job_payload(&self, id: JobId) -> Result<Option<LoadedPayload>> {
         let transaction = self.begin()?;
         match row::by_id(&transaction, id)? {
-            Some(_) => payload(&transaction, id).map(Some),
+            Some(_) => self.payload(&transaction, id).map(Some),
             None => Ok(None),
         }
     }
@@ -167,7 +167,7 @@ impl Reader {
         };
         let mut loaded = Vec::new();
         for saved in stored.job.checkpoints() {
-            let JobEntry::Save { checkpoint, .. } = entry(&transaction, saved.place)? else {
+            let JobEntry::Save { checkpoint, .. } = self.entry(&transaction, saved.place)? else {
                 return Err(damaged(id, "the entry of a checkpoint holds none"));
             };
             let state = match checkpoint.blob() {
@@ -217,40 +217,42 @@ impl Reader {
     }
 }
 
-fn payload(connection: &Connection, id: JobId) -> Result<LoadedPayload> {
-    match entry(connection, id.place())? {
-        JobEntry::Push { payload, options } => Ok(LoadedPayload { payload, options }),
-        _ => Err(damaged(id, "its entry is no push")),
+impl Reader {
+    fn payload(&self, connection: &Connection, id: JobId) -> Result<LoadedPayload> {
+        match self.entry(connection, id.place())? {
+            JobEntry::Push { payload, options } => Ok(LoadedPayload { payload, options }),
+            _ => Err(damaged(id, "its entry is no push")),
+        }
     }
-}
 
-/// What an attempt's worker told of its output.
-fn output(connection: &Connection, id: JobId, attempt: &Attempt) -> Result<Vec<u8>> {
-    let Some(end) = attempt.end.filter(|end| end.outcome.is_some()) else {
-        return Ok(Vec::new());
-    };
-    let JobEntry::End { ends, .. } = entry(connection, end.place)? else {
-        return Ok(Vec::new());
-    };
-    let is_meant = |end: &End| end.job == id && end.attempt == attempt.id;
-    let end = ends.into_iter().find(is_meant);
-    Ok(end.map(|end| end.output).unwrap_or_default())
-}
+    /// What an attempt's worker told of its output.
+    fn output(&self, connection: &Connection, id: JobId, attempt: &Attempt) -> Result<Vec<u8>> {
+        let Some(end) = attempt.end.filter(|end| end.outcome.is_some()) else {
+            return Ok(Vec::new());
+        };
+        let JobEntry::End { ends, .. } = self.entry(connection, end.place)? else {
+            return Ok(Vec::new());
+        };
+        let is_meant = |end: &End| end.job == id && end.attempt == attempt.id;
+        let end = ends.into_iter().find(is_meant);
+        Ok(end.map(|end| end.output).unwrap_or_default())
+    }
 
-/// An entry about jobs, from the log.
-fn entry(connection: &Connection, place: Place) -> Result<JobEntry> {
-    let Place { author, seq } = place;
-    let batch = batch_row::containing(connection, &author, seq)?;
-    let found = batch.as_ref().and_then(|batch| {
-        let entry = batch.entries().find(|entry| entry.seq == seq)?;
-        let is_of_job = entry.kind == EntryKind::Job;
-        is_of_job
-            .then(|| JobEntry::parse(entry.body).ok())
-            .flatten()
-    });
-    found.ok_or_else(|| {
-        StoreError::Damaged(format!("entry {seq} of {author} says nothing about jobs"))
-    })
+    /// An entry about jobs, from the log.
+    fn entry(&self, connection: &Connection, place: Place) -> Result<JobEntry> {
+        let Place { author, seq } = place;
+        let batch = self.last_batch.containing(connection, &author, seq)?;
+        let found = batch.as_ref().and_then(|batch| {
+            let entry = batch.entries().find(|entry| entry.seq == seq)?;
+            let is_of_job = entry.kind == EntryKind::Job;
+            is_of_job
+                .then(|| JobEntry::parse(entry.body).ok())
+                .flatten()
+        });
+        found.ok_or_else(|| {
+            StoreError::Damaged(format!("entry {seq} of {author} says nothing about jobs"))
+        })
+    }
 }
 
 fn node_of(connection: &Connection, author: AuthorId) -> Result<NodeId> {
