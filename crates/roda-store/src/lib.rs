@@ -24,6 +24,7 @@ mod reader;
 mod reindex;
 mod schema;
 mod settings;
+mod settle;
 mod snapshot;
 mod store;
 mod verify;
