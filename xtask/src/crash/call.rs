@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 /// A system call of any thread.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,13 +41,6 @@ impl Call {
     pub(crate) fn texts(&self) -> Result<Vec<Vec<u8>>> {
         let quoted = self.arguments.split('"').skip(1).step_by(2);
         quoted.map(decode).collect()
-    }
-
-    /// The only text among its arguments.
-    pub(crate) fn text(&self) -> Result<Vec<u8>> {
-        let mut texts = self.texts()?;
-        ensure!(texts.len() == 1, self.odd());
-        Ok(texts.remove(0))
     }
 
     /// Its last argument, a number.
@@ -105,7 +98,10 @@ fn parse(began: usize, ended: usize, text: &str) -> Result<Option<Call>> {
     let Some((name, rest)) = text.split_once('(') else {
         return Ok(None);
     };
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+    if !name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    {
         return Ok(None);
     }
     let (arguments, result) = match rest.rsplit_once(" = ") {
@@ -172,7 +168,7 @@ mod tests {
         let write = &calls[0];
         assert_eq!((write.began, write.ended), (100, 102));
         assert_eq!(write.file().unwrap(), "/h/f");
-        assert_eq!(write.text().unwrap(), b"ab");
+        assert_eq!(write.texts().unwrap(), [b"ab"]);
         assert_eq!(write.last_number().unwrap(), 10);
         assert_eq!(write.result, Some(2));
         assert_eq!((calls[1].began, calls[1].ended), (101, 101));

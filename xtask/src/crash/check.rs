@@ -35,7 +35,10 @@ pub(crate) fn check(home: &Path, promises: &[Promise], locks: &LockNames) -> Res
         return Ok(());
     }
     let mut store = Store::open(&path)?;
-    ensure!(!store.was_copied(), "the laboratory has not kept the file's place");
+    ensure!(
+        !store.was_copied(),
+        "the laboratory has not kept the file's place"
+    );
     store.snapshot()?;
     let reader = store.reader()?;
     let report = reader.verify(|_so_far| {})?;
@@ -65,10 +68,16 @@ fn check_one(reader: &Reader, promise: &Promise) -> Result<()> {
             let Some(row) = reader.job_row(job)? else {
                 bail!("job {id} is lost");
             };
-            ensure!(reader.job_payload(job)?.is_some(), "payload of {id} is lost");
+            ensure!(
+                reader.job_payload(job)?.is_some(),
+                "payload of {id} is lost"
+            );
             if let Some(key) = &row.key {
                 let known = reader.push_by_key(&row.queue, key)?;
-                ensure!(known.is_some_and(|(known, _hash)| known == job), "key of {id} is lost");
+                ensure!(
+                    known.is_some_and(|(known, _hash)| known == job),
+                    "key of {id} is lost"
+                );
             }
             if matches!(promise, Promise::Done(_)) {
                 ensure!(row.state.kind() == StateKind::Done, "job {id} was done");
@@ -103,7 +112,11 @@ fn check_locks(home: &Path, group: GroupId, wanted: &[&String]) -> Result<()> {
     let (vote, last) = (log.vote()?, log.last());
     if let Some(last) = last {
         let term = vote.map_or(0, |vote| vote.term);
-        ensure!(term >= last.term, "term {} was voted for, found is {term}", last.term);
+        ensure!(
+            term >= last.term,
+            "term {} was voted for, found is {term}",
+            last.term
+        );
     }
     if log.purged().is_some() {
         bail!("the run was too long: entries of its locks are in a snapshot already");
@@ -112,7 +125,11 @@ fn check_locks(home: &Path, group: GroupId, wanted: &[&String]) -> Result<()> {
         let name = name.as_bytes();
         let has = |body: &[u8]| body.windows(name.len()).any(|part| part == name);
         let found = entries.iter().any(|entry| has(&entry.body));
-        ensure!(found, "the grant of {} is lost", String::from_utf8_lossy(name));
+        ensure!(
+            found,
+            "the grant of {} is lost",
+            String::from_utf8_lossy(name)
+        );
     }
     Ok(())
 }

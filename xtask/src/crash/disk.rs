@@ -14,8 +14,7 @@ use super::timeline::Event;
 /// Number of a file; it stays when the file is renamed.
 pub(crate) type Inode = usize;
 
-/// What the laboratory believes about syncs. Only [`Faith::Kept`] is the truth; with the others it
-/// must find losses, or it could not find any.
+/// What the disk makes of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Faith {
     /// What was synced is on the disk.
@@ -96,7 +95,8 @@ impl Disk {
                 None => {
                     let inode = self.add(File::default());
                     self.seen.insert(name.clone(), inode);
-                    self.changes.push((number, Naming::Made(name.clone(), inode)));
+                    self.changes
+                        .push((number, Naming::Made(name.clone(), inode)));
                 }
             },
             Event::Unlink { name } => {
@@ -110,7 +110,11 @@ impl Disk {
                 let renamed = Naming::Renamed(from.clone(), to.clone(), inode);
                 self.changes.push((number, renamed));
             }
-            Event::Write { name, offset, bytes } => {
+            Event::Write {
+                name,
+                offset,
+                bytes,
+            } => {
                 let inode = self.known(name)?;
                 self.file(inode).write(number, *offset, bytes.clone());
             }
@@ -242,10 +246,23 @@ mod tests {
     fn written_and_synced() -> Vec<Event> {
         let name = || "f".to_owned();
         vec![
-            Event::Open { name: name(), truncate: false },
-            Event::Write { name: name(), offset: Some(0), bytes: b"x".to_vec() },
-            Event::SyncBegins { sync: 1, name: Some(name()) },
-            Event::SyncEnds { sync: 1, done: true },
+            Event::Open {
+                name: name(),
+                truncate: false,
+            },
+            Event::Write {
+                name: name(),
+                offset: Some(0),
+                bytes: b"x".to_vec(),
+            },
+            Event::SyncBegins {
+                sync: 1,
+                name: Some(name()),
+            },
+            Event::SyncEnds {
+                sync: 1,
+                done: true,
+            },
         ]
     }
 
@@ -256,8 +273,14 @@ mod tests {
         let states_then = states(&unnamed);
         assert!(states_then.iter().any(BTreeMap::is_empty));
         assert!(states_then.iter().any(|state| state.contains_key("f")));
-        events.push(Event::SyncBegins { sync: 2, name: None });
-        events.push(Event::SyncEnds { sync: 2, done: true });
+        events.push(Event::SyncBegins {
+            sync: 2,
+            name: None,
+        });
+        events.push(Event::SyncEnds {
+            sync: 2,
+            done: true,
+        });
         let named = disk(Faith::Kept, &events);
         assert_eq!(named.doubts(), 0);
         assert!(states(&named).iter().all(|state| *state["f"].1 == b"x"));
@@ -266,8 +289,14 @@ mod tests {
     #[test]
     fn a_lying_disk_loses_what_it_said_it_had() {
         let mut events = written_and_synced();
-        events.push(Event::SyncBegins { sync: 2, name: None });
-        events.push(Event::SyncEnds { sync: 2, done: true });
+        events.push(Event::SyncBegins {
+            sync: 2,
+            name: None,
+        });
+        events.push(Event::SyncEnds {
+            sync: 2,
+            done: true,
+        });
         let lying = disk(Faith::Lying { from: 0 }, &events);
         assert!(states(&lying).iter().any(BTreeMap::is_empty));
     }
@@ -276,10 +305,18 @@ mod tests {
     fn a_sync_covers_what_was_written_before_it_began() {
         let name = || "f".to_owned();
         let mut events = written_and_synced();
-        let late = Event::Write { name: name(), offset: Some(1), bytes: b"y".to_vec() };
+        let late = Event::Write {
+            name: name(),
+            offset: Some(1),
+            bytes: b"y".to_vec(),
+        };
         events.insert(3, late);
         let disk = disk(Faith::Kept, &events);
-        assert!(states(&disk).iter().any(|state| state.get("f").is_some_and(|f| *f.1 == b"x")));
+        assert!(
+            states(&disk)
+                .iter()
+                .any(|state| state.get("f").is_some_and(|f| *f.1 == b"x"))
+        );
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! System calls that fail, one after the other: the n-th sync, a full disk, a broken one.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::disk::Faith;
 use super::node::{Node, Start};
 use super::recording::{Recording, keep_base};
 use super::replay::{self, Plan};
-use super::disk::Faith;
 use crate::hosts::command::wait_for;
 
 /// Pushes while calls fail, and again after a start without failures.
@@ -30,7 +30,12 @@ pub(crate) struct Fault {
 impl Fault {
     /// As strace's `inject=` takes it.
     fn inject(self) -> String {
-        let Self { calls, error, when, lasting } = self;
+        let Self {
+            calls,
+            error,
+            when,
+            lasting,
+        } = self;
         let lasting = if lasting { "+" } else { "" };
         format!("{calls}:error={error}:when={when}{lasting}")
     }
@@ -47,7 +52,12 @@ pub(crate) fn all(count: usize) -> Vec<Fault> {
         ("ftruncate", "EIO", false),
     ];
     let every = (1..=count).flat_map(|when| {
-        kinds.map(|(calls, error, lasting)| Fault { calls, error, when, lasting })
+        kinds.map(|(calls, error, lasting)| Fault {
+            calls,
+            error,
+            when,
+            lasting,
+        })
     });
     every.collect()
 }
@@ -107,7 +117,7 @@ pub(crate) fn run(node: &mut Node, fault: Fault, states: usize, sum: &mut Outcom
 }
 
 /// Returns whether anything was refused, clearly.
-fn under_fault(node: &mut Node, fault: Fault, trace: &PathBuf) -> Result<bool> {
+fn under_fault(node: &mut Node, fault: Fault, trace: &Path) -> Result<bool> {
     let faults = [fault.inject()];
     node.begin_up(&Start {
         trace: Some(trace),
@@ -116,7 +126,7 @@ fn under_fault(node: &mut Node, fault: Fault, trace: &PathBuf) -> Result<bool> {
     let up = wait_for("the node to answer or to end", START_PATIENCE, || {
         Ok(if node.is_up()? {
             Ok(true)
-        } else if node.ended()? {
+        } else if node.has_ended()? {
             Ok(false)
         } else {
             Err("neither".to_owned())
@@ -126,6 +136,10 @@ fn under_fault(node: &mut Node, fault: Fault, trace: &PathBuf) -> Result<bool> {
     for number in 0..PUSHES {
         let words = ["push", "faulty", &number.to_string(), "--json"];
         refused |= up && !node.try_to(&words)?;
+    }
+    if up && fault.when.is_multiple_of(2) {
+        // The checkpoint of a clean stop meets the failures too, if it gets that far.
+        let _may_fail = node.run(&["down"], b"")?;
     }
     node.kill()?;
     Ok(refused)

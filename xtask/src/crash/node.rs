@@ -87,7 +87,10 @@ impl Node {
     fn wait_until_up(&self) -> Result<()> {
         wait_for("the node to answer", PATIENCE, || {
             let status = self.run(&["status", "--json"], b"")?;
-            Ok(status.success().map(|_up| ()).map_err(|error| error.to_string()))
+            Ok(status
+                .success()
+                .map(|_up| ())
+                .map_err(|error| error.to_string()))
         })
     }
 
@@ -96,9 +99,10 @@ impl Node {
         Ok(self.run(&["status", "--json"], b"")?.status.success())
     }
 
-    /// Whether its process is gone.
-    pub(crate) fn ended(&self) -> Result<bool> {
-        Ok(self.daemons().is_empty())
+    /// Whether what [`Self::begin_up`] started has ended. The node itself need not have begun when it is
+    /// asked: strace comes first.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        self.running.as_mut().map_or(Ok(true), Running::has_ended)
     }
 
     /// Stops the node cleanly.
@@ -193,7 +197,9 @@ impl Node {
     pub(crate) fn lock(&mut self, name: &str) -> Result<u64> {
         let words = ["lock", name, "--", "sh", "-c", "echo \"$RODA_FENCE\""];
         let fence = self.run(&words, b"")?.success()?.text();
-        let fence = fence.parse().with_context(|| format!("no fence: {fence}"))?;
+        let fence = fence
+            .parse()
+            .with_context(|| format!("no fence: {fence}"))?;
         self.believed.insert(Promise::Granted { fence });
         Ok(fence)
     }

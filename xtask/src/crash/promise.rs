@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn an_answer_in_two_pieces_promises_when_it_is_whole() {
         let mut listener = Listener::default();
-        let first = b"HTTP/1.1 200 OK\r\n\r\n{\"jobs\":[{\"id\":\"aa-1\",\"queue\":\"q\",\"new\":tr";
+        let first =
+            b"HTTP/1.1 200 OK\r\n\r\n{\"jobs\":[{\"id\":\"aa-1\",\"queue\":\"q\",\"new\":tr";
         let pushed = |id: &str| Promise::Pushed(id.to_owned());
         assert_eq!(listener.hear("5", first), [pushed("aa-1")]);
         let second = b"ue},{\"id\":\"aa-2\",\"queue\":\"q\",\"new\":true}]}";

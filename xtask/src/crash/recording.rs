@@ -43,7 +43,9 @@ impl Recording {
     ) -> Result<Self> {
         let mut calls = Vec::new();
         for trace in traces {
-            let first = calls.last().map_or(0, |call: &call::Call| call.began + 1_000_000);
+            let first = calls
+                .last()
+                .map_or(0, |call: &call::Call| call.began + 1_000_000);
             calls.extend(call::read(BufReader::new(File::open(trace)?), first)?);
         }
         let mut recording = Self {

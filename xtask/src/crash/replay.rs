@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::check::{self, DATABASE, LOCKS, LockNames};
-use super::disk::{Disk, Faith, Inode, State};
+use super::check::{self, DATABASE, LOCKS};
+use super::disk::{Faith, Inode, State};
 use super::draw::Draw;
 use super::node::Node;
 use super::promise::Promise;
@@ -36,8 +36,9 @@ pub(crate) struct Plan {
 pub(crate) struct Outcome {
     /// Different states that were checked.
     pub(crate) states: usize,
-    /// Of these, how many had to be more than what was synced.
-    pub(crate) torn: usize,
+    /// Of these, at a moment at which something was not synced.
+    pub(crate) doubtful: usize,
+    /// Of these, started with the program as well.
     pub(crate) started: usize,
     pub(crate) promises: usize,
     pub(crate) events: usize,
@@ -70,7 +71,7 @@ pub(crate) fn replay(recording: &Recording, node: &Node, plan: &Plan) -> Result<
         while let Some((number, point)) = next.next_if(|(_, point)| point.event == index) {
             let state = disk.after_power_cut(&mut Draw::new(point.seed));
             outcome.states += 1;
-            outcome.torn += usize::from(disk.doubts() > 0);
+            outcome.doubtful += usize::from(disk.doubts() > 0);
             let promises = &recording.promises[..point.promises];
             let mut result = shelf
                 .put(&state, point.seed)
@@ -84,7 +85,10 @@ pub(crate) fn replay(recording: &Recording, node: &Node, plan: &Plan) -> Result<
             if let Err(error) = result {
                 outcome.failed += 1;
                 if outcome.failures.len() < TOLD_MAX {
-                    let failure = format!("event {index}, draw {}: {error:#}", point.seed);
+                    let failure = format!(
+                        "event {index}, draw {}, promise {}: {error:#}",
+                        point.seed, point.promises
+                    );
                     outcome.failures.push(failure);
                 }
             }
@@ -114,7 +118,11 @@ fn choose(recording: &Recording, plan: &Plan) -> Result<Vec<Point>> {
         while let Some((event, seed)) = drawn.next_if(|(event, _)| *event == index) {
             let state = disk.after_power_cut(&mut Draw::new(seed));
             let place = *known.entry(hash(&state, &mut hashes)).or_insert_with(|| {
-                points.push(Point { event, seed, promises });
+                points.push(Point {
+                    event,
+                    seed,
+                    promises,
+                });
                 points.len() - 1
             });
             points[place].promises = promises;
@@ -139,7 +147,10 @@ fn hash(state: &State, before: &mut HashMap<Inode, (Vec<u8>, blake3::Hash)>) -> 
             before.insert(*inode, (content.to_vec(), hash));
             hash
         };
-        hasher.update(name.as_bytes()).update(&[0]).update(hash.as_bytes());
+        hasher
+            .update(name.as_bytes())
+            .update(&[0])
+            .update(hash.as_bytes());
     }
     hasher.finalize()
 }
@@ -176,7 +187,8 @@ impl Shelf {
                 continue;
             };
             if !copy.exists() {
-                fs::hard_link(&file, &copy).with_context(|| format!("{} is gone", file.display()))?;
+                fs::hard_link(&file, &copy)
+                    .with_context(|| format!("{} is gone", file.display()))?;
             }
             kept.push((*inode, copy));
         }

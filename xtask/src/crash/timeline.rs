@@ -11,16 +11,37 @@ use super::promise::{Listener, Promise};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A file was opened that is made if it is missing.
-    Open { name: String, truncate: bool },
-    Unlink { name: String },
-    Rename { from: String, to: String },
+    Open {
+        name: String,
+        truncate: bool,
+    },
+    Unlink {
+        name: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
     /// Bytes at an offset; without one, at the end.
-    Write { name: String, offset: Option<usize>, bytes: Vec<u8> },
-    Truncate { name: String, len: usize },
+    Write {
+        name: String,
+        offset: Option<usize>,
+        bytes: Vec<u8>,
+    },
+    Truncate {
+        name: String,
+        len: usize,
+    },
     /// A sync began, of a file or of the directory; what was written before is meant.
-    SyncBegins { sync: usize, name: Option<String> },
+    SyncBegins {
+        sync: usize,
+        name: Option<String>,
+    },
     /// It returned.
-    SyncEnds { sync: usize, done: bool },
+    SyncEnds {
+        sync: usize,
+        done: bool,
+    },
     /// Somebody is being told.
     Promises(Vec<Promise>),
 }
@@ -44,7 +65,11 @@ pub(crate) fn timeline(calls: &[Call], home: &Path) -> Result<Vec<Event>> {
     }
     // Stable: what belongs to one moment stays in the order in which it was found.
     reading.events.sort_by_key(|(at, _event)| *at);
-    Ok(reading.events.into_iter().map(|(_at, event)| event).collect())
+    Ok(reading
+        .events
+        .into_iter()
+        .map(|(_at, event)| event)
+        .collect())
 }
 
 struct Reading {
@@ -76,7 +101,8 @@ impl Reading {
             "mmap" => {
                 let shared = call.says("PROT_WRITE") && call.says("MAP_SHARED") && call.says("</");
                 // Shared memory of SQLite, which the timeline leaves out.
-                if shared && !call.says(&hexadecimal("-shm")) && call.says(&hexadecimal(&self.home)) {
+                if shared && !call.says(&hexadecimal("-shm")) && call.says(&hexadecimal(&self.home))
+                {
                     bail!(call.odd());
                 }
                 Ok(())
@@ -122,7 +148,14 @@ impl Reading {
             // Files that are written in order: the log and the configuration.
             _sequential => None,
         };
-        self.add(call.began, Event::Write { name, offset, bytes });
+        self.add(
+            call.began,
+            Event::Write {
+                name,
+                offset,
+                bytes,
+            },
+        );
         Ok(())
     }
 
@@ -200,11 +233,27 @@ mod tests {
         let bytes = b"a".to_vec();
         let offset = Some(5);
         let expected = [
-            Event::SyncBegins { sync: 0, name: Some(name()) },
-            Event::Write { name: name(), offset, bytes },
-            Event::SyncEnds { sync: 0, done: true },
-            Event::SyncBegins { sync: 3, name: None },
-            Event::SyncEnds { sync: 3, done: false },
+            Event::SyncBegins {
+                sync: 0,
+                name: Some(name()),
+            },
+            Event::Write {
+                name: name(),
+                offset,
+                bytes,
+            },
+            Event::SyncEnds {
+                sync: 0,
+                done: true,
+            },
+            Event::SyncBegins {
+                sync: 3,
+                name: None,
+            },
+            Event::SyncEnds {
+                sync: 3,
+                done: false,
+            },
         ];
         assert_eq!(events(trace).unwrap(), expected);
     }

@@ -93,7 +93,10 @@ impl Workload {
             }
             _ => {
                 let queue = format!("work-{name}");
-                node.ask(&["push", &queue, "--lines", "--json"], &as_json(b"a\nb\nc\n")?)?;
+                node.ask(
+                    &["push", &queue, "--lines", "--json"],
+                    &as_json(b"a\nb\nc\n")?,
+                )?;
                 let words = ["work", &queue, "--idle-exit", "-j", "2", "--", "true"];
                 node.run(&words, b"")?.success()?;
                 node.ask(&["jobs", &queue, "--json"], b"")?;
@@ -125,9 +128,7 @@ impl Workload {
             let push = node.command(&["push", "killed", "--lines", "--json"]);
             producers.push(command::start(push, &as_json(&b"y\n".repeat(LINES_MAX))?)?);
         }
-        std::thread::sleep(std::time::Duration::from_millis(
-            self.random.next() % 20,
-        ));
+        std::thread::sleep(std::time::Duration::from_millis(self.random.next() % 20));
         node.kill()?;
         for producer in producers {
             node.believe(&producer.finish(PATIENCE)?);

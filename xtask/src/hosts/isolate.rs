@@ -30,9 +30,7 @@ impl Directory {
     pub(crate) fn new(parent: &Path, prefix: &str) -> Result<Self> {
         for entry in fs::read_dir(parent)?.flatten() {
             let name = entry.file_name();
-            let owner = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(prefix));
+            let owner = name.to_str().and_then(|name| name.strip_prefix(prefix));
             if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
                 // Another user's leftovers are not ours to remove.
                 let _not_ours = fs::remove_dir_all(entry.path());
