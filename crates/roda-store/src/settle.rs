@@ -7,7 +7,7 @@
 //! acknowledged later stand behind a hole, and a checkpoint can leave a mixture of old and new pages.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -71,9 +71,20 @@ fn read_and_write_back(
     if !counts(buffer) {
         return Ok(false);
     }
-    file.seek(SeekFrom::Start(from))?;
-    file.write_all(buffer)?;
+    write_at(file, buffer, from)?;
     Ok(true)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    use std::io::Write as _;
+    file.seek(io::SeekFrom::Start(offset))?;
+    file.write_all(bytes)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use crate::hosts::command::wait_for;
 
 /// Pushes while calls fail, and again after a start without failures.
 const PUSHES: usize = 8;
+/// About so many writes come before a sync; a number that leads to another place of a commit each time.
+const WRITES_PER_SYNC: usize = 7;
 /// How long a node may need until it says that it cannot start.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,21 +43,21 @@ impl Fault {
     }
 }
 
-/// All faults for the first `count` calls of each kind.
-pub(crate) fn all(count: usize) -> Vec<Fault> {
+/// Each kind of fault, at these places.
+pub(crate) fn all(places: &[usize]) -> Vec<Fault> {
     let kinds = [
-        ("fsync,fdatasync", "EIO", false),
-        ("fsync,fdatasync", "EIO", true),
-        ("pwrite64", "ENOSPC", true),
-        ("pwrite64", "EIO", false),
-        ("pwrite64", "ENOSPC", false),
-        ("ftruncate", "EIO", false),
+        ("fsync,fdatasync", 1, "EIO", false),
+        ("fsync,fdatasync", 1, "EIO", true),
+        ("pwrite64", WRITES_PER_SYNC, "ENOSPC", true),
+        ("pwrite64", WRITES_PER_SYNC, "ENOSPC", false),
+        ("pwrite64", WRITES_PER_SYNC, "EIO", false),
+        ("ftruncate", 1, "EIO", false),
     ];
-    let every = (1..=count).flat_map(|when| {
-        kinds.map(|(calls, error, lasting)| Fault {
+    let every = places.iter().flat_map(|place| {
+        kinds.map(|(calls, stride, error, lasting)| Fault {
             calls,
             error,
-            when,
+            when: place * stride,
             lasting,
         })
     });

@@ -37,7 +37,7 @@ const USAGE: &str = "\
 usage: cargo xtask crash [--states N] [--faults N] [--kills N] [--seed S] [--keep] [--binary PATH]
 
   --states N   states after a power cut (4000)
-  --faults N   let each of the first N calls of each kind fail (8)
+  --faults N   let calls of each kind fail at N places, one after the other (8)
   --kills N    rounds of kill -9 (40)
   --seed S     for everything that is left to chance (1)
   --keep       leave the traces and homes, and say where
@@ -61,7 +61,8 @@ const STARTED_OF: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     states: usize,
-    faults: usize,
+    /// At which calls of each kind one fails.
+    faults: Vec<usize>,
     kills: usize,
     seed: u64,
     keep: bool,
@@ -72,7 +73,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             states: 4000,
-            faults: 8,
+            faults: (1..=8).collect(),
             kills: 40,
             seed: 1,
             keep: false,
@@ -93,7 +94,10 @@ impl Options {
             };
             match word.as_str() {
                 "--states" => options.states = value()?.parse().context("--states: a number")?,
-                "--faults" => options.faults = value()?.parse().context("--faults: a number")?,
+                "--faults" => {
+                    let count: usize = value()?.parse().context("--faults: a number")?;
+                    options.faults = (1..=count).collect();
+                }
                 "--kills" => options.kills = value()?.parse().context("--kills: a number")?,
                 "--seed" => options.seed = value()?.parse().context("--seed: a number")?,
                 "--keep" => options.keep = true,
@@ -140,7 +144,8 @@ pub(crate) fn check() -> Outcome {
     }
     let options = Options {
         states: 300,
-        faults: 1,
+        // A commit in the middle: some pushes are acknowledged before it.
+        faults: vec![5],
         kills: 3,
         binary: Some(hosts::release_binary()),
         ..Options::default()
@@ -181,7 +186,7 @@ fn laboratory(options: &Options) -> Result<String> {
     }
     let parts = [
         bench.power_cuts(options.states)?,
-        bench.faults(options.faults)?,
+        bench.faults(&options.faults)?,
         bench.kills(options.kills)?,
     ];
     Ok(parts.join("; "))
@@ -253,11 +258,11 @@ impl Bench {
         Ok(outcome)
     }
 
-    fn faults(&self, count: usize) -> Result<String> {
+    fn faults(&self, places: &[usize]) -> Result<String> {
         let since = Instant::now();
         let mut sum = faults::Outcome::default();
         let mut failures = Vec::new();
-        for (number, fault) in faults::all(count).into_iter().enumerate() {
+        for (number, fault) in faults::all(places).into_iter().enumerate() {
             let mut node = self.node(&format!("fault-{number}"))?;
             if let Err(error) = faults::run(&mut node, fault, STATES_PER_FAULT, &mut sum) {
                 failures.push(format!("{fault:?}: {error:#}\n{}", node.log()));

@@ -1,5 +1,6 @@
 //! A trace as a list of what happened to the node's files, and of what was promised in between.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -56,6 +57,7 @@ pub(crate) fn timeline(calls: &[Call], home: &Path) -> Result<Vec<Event>> {
     let mut reading = Reading {
         home: home.to_string_lossy().into_owned(),
         listener: Listener::default(),
+        appended: BTreeSet::new(),
         events: Vec::new(),
     };
     for (index, call) in calls.iter().enumerate() {
@@ -75,6 +77,8 @@ pub(crate) fn timeline(calls: &[Call], home: &Path) -> Result<Vec<Event>> {
 struct Reading {
     home: String,
     listener: Listener,
+    /// Files that were opened in a way that leaves no other place for `write` than the end.
+    appended: BTreeSet<String>,
     events: Vec<(usize, Event)>,
 }
 
@@ -114,10 +118,15 @@ impl Reading {
 
     fn open(&mut self, call: &Call) -> Result<()> {
         let truncate = call.says("O_TRUNC") || call.name == "creat";
-        if !(truncate || call.says("O_CREAT")) {
+        let Some(name) = self.first_name(call)? else {
             return Ok(());
+        };
+        if truncate || call.says("O_APPEND") || call.says("O_EXCL") {
+            self.appended.insert(name.clone());
+        } else if call.says("O_RDWR") || call.says("O_WRONLY") {
+            self.appended.remove(&name);
         }
-        if let Some(name) = self.first_name(call)? {
+        if truncate || call.says("O_CREAT") {
             self.add(call.began, Event::Open { name, truncate });
         }
         Ok(())
@@ -145,8 +154,10 @@ impl Reading {
         }
         let offset = match call.name.as_str() {
             "pwrite64" => Some(call.last_number()?),
-            // Files that are written in order: the log and the configuration.
-            _sequential => None,
+            // The log and the configuration.
+            _sequential if self.appended.contains(&name) => None,
+            // Where that is, only a trace of all reading and seeking could tell.
+            _somewhere => bail!(call.odd()),
         };
         self.add(
             call.began,
@@ -256,6 +267,18 @@ mod tests {
             },
         ];
         assert_eq!(events(trace).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_write_at_a_place_that_the_trace_does_not_tell_is_an_error() {
+        let written = |flags: &str| {
+            format!(
+                "1 openat(AT_FDCWD</>, \"/h/f\", {flags}, 0600) = 3</h/f>\n\
+                 1 write(3</h/f>, \"\\x61\", 1) = 1\n"
+            )
+        };
+        assert!(events(&written("O_WRONLY|O_CREAT|O_APPEND")).is_ok());
+        assert!(events(&written("O_RDWR|O_CREAT")).is_err());
     }
 
     #[test]
