@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask COMMAND`.
 
+mod crash;
 mod fix;
 mod hosts;
 mod setup;
@@ -16,6 +17,7 @@ usage: cargo xtask COMMAND
   fix       format, and apply what clippy is sure of
   sim       seeds of the simulator (--help for more)
   hosts     the multi-host scenarios (--help for more)
+  crash     the crash laboratory (--help for more)
 ";
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         "fix" => fix::run(),
         "sim" => sim::run(rest),
         "hosts" => hosts::run(rest),
+        "crash" => crash::run(rest),
         "hosts-helper" => hosts::helper(rest),
         _ => {
             eprint!("{USAGE}");

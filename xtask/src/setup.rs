@@ -27,6 +27,11 @@ const TOOLS: &[Tool] = &[
         package: "util-linux",
         used_for: "the multi-host scenarios",
     },
+    Tool {
+        program: "strace",
+        package: "strace",
+        used_for: "the crash laboratory",
+    },
 ];
 
 /// The search path with the directories of administration programs, which users often lack.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{hosts, setup};
+use crate::{crash, hosts, setup};
 
 /// How a check ended, with a few words for the table.
 pub(crate) enum Outcome {
@@ -83,6 +83,11 @@ const CHECKS: &[Step] = &[
         name: "hosts",
         needs: Some(RELEASE_BUILD),
         run: hosts::check,
+    },
+    Step {
+        name: "crash",
+        needs: Some(RELEASE_BUILD),
+        run: crash::check,
     },
     Step::new("licences", licences::check),
     Step::new("advisories", licences::advisories),

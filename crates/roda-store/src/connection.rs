@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::schema::{APPLICATION_ID, SCHEMA_VERSION};
+use crate::settle::settle;
 use crate::{Result, StoreError, schema};
 
 /// Older versions can corrupt a database when a checkpoint resets the WAL while another connection
@@ -143,7 +144,8 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Connection> {
     open(path, flags).map_err(|error| error.at(path))
 }
 
-/// The writing connection, with every setting that durability depends on read back.
+/// The writing connection, with every setting that durability depends on read back, and all that it
+/// finds in the write-ahead log safe from power loss.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)
@@ -153,6 +155,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     if connection.is_readonly(rusqlite::MAIN_DB)? {
         return Err(StoreError::ReadOnly(path.to_owned()));
     }
+    settle(&connection, path).map_err(|error| error.at(path))?;
     Ok(connection)
 }
 

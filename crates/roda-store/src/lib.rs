@@ -25,6 +25,7 @@ mod reader;
 mod reindex;
 mod schema;
 mod settings;
+mod settle;
 mod snapshot;
 mod store;
 mod verify;

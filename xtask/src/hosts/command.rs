@@ -56,6 +56,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Whether it has ended by now.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits for the end; kills the program at the deadline.
     pub(crate) fn finish(mut self, timeout: Duration) -> Result<Finished> {
         let deadline = Instant::now() + timeout;

@@ -20,26 +20,23 @@ use crate::setup;
 
 /// Tells a program inside where the run keeps its files.
 pub(crate) const DIRECTORY_VARIABLE: &str = "RODA_HOSTS_DIR";
-const DIRECTORY_PREFIX: &str = "roda-hosts-";
 
 /// The directory of one run, removed with everything in it when this is dropped.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    /// Makes this run's directory and removes those of runs that are no more.
-    pub(crate) fn new() -> Result<Self> {
-        let parent = env::temp_dir();
-        for entry in fs::read_dir(&parent)?.flatten() {
+    /// Makes this run's directory, `PREFIX` and its process id, and removes those of runs that are no
+    /// more.
+    pub(crate) fn new(parent: &Path, prefix: &str) -> Result<Self> {
+        for entry in fs::read_dir(parent)?.flatten() {
             let name = entry.file_name();
-            let owner = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(DIRECTORY_PREFIX));
+            let owner = name.to_str().and_then(|name| name.strip_prefix(prefix));
             if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
                 // Another user's leftovers are not ours to remove.
                 let _not_ours = fs::remove_dir_all(entry.path());
             }
         }
-        let path = parent.join(format!("{DIRECTORY_PREFIX}{}", std::process::id()));
+        let path = parent.join(format!("{prefix}{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }

@@ -2,15 +2,15 @@
 //!
 //! A host is a network namespace. See `docs/testing.md`.
 
-mod command;
+pub(crate) mod command;
 mod detector;
 mod history;
-mod isolate;
+pub(crate) mod isolate;
 mod net;
 mod node;
 mod outsider;
-mod process;
-mod random;
+pub(crate) mod process;
+pub(crate) mod random;
 mod runner;
 mod scenarios;
 mod section;
@@ -36,6 +36,8 @@ usage: cargo xtask hosts [NAME…] [--list] [--keep] [--jobs N] [--binary PATH]
   --jobs N     scenarios at a time (2)
   --binary P   test this program instead of building one
 ";
+
+const DIRECTORY_PREFIX: &str = "roda-hosts-";
 
 /// What the command line asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,7 +159,7 @@ fn outside(options: &Options) -> Result<Outcome> {
     let binary = binary
         .canonicalize()
         .with_context(|| format!("no program at {}", binary.display()))?;
-    let directory = isolate::Directory::new()?;
+    let directory = isolate::Directory::new(&env::temp_dir(), DIRECTORY_PREFIX)?;
     let words = inside_words(options, &binary);
     let (passed, report) = isolate::enter(directory.path(), &words, options.keep)?;
     Ok(if passed {
@@ -177,13 +179,13 @@ fn inside_words(options: &Options, binary: &Path) -> Vec<String> {
     words
 }
 
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let built = cargo(&["build", "--release", "--locked", "--package", "roda-cli"]).status()?;
     ensure!(built.success(), "the release build failed");
     Ok(release_binary())
 }
 
-fn release_binary() -> PathBuf {
+pub(crate) fn release_binary() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace().join("target"), PathBuf::from)
         .join("release/roda")

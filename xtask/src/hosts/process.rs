@@ -49,7 +49,7 @@ pub(crate) fn daemon(node: &Node<'_>) -> Option<Pid> {
 }
 
 /// Every process that can be seen.
-fn every() -> Vec<Pid> {
+pub(crate) fn every() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
