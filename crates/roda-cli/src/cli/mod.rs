@@ -341,6 +341,10 @@ pub(crate) struct BenchJobsArgs {
     #[arg(long, value_name = "N", default_value_t = 20_000, hide_default_value = true,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(crate) jobs: u32,
+    /// Instead, compare a queue in which so many wait with a short one.
+    #[arg(long, value_name = "N", conflicts_with_all = ["jobs", "seconds", "runs"],
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) backlog: Option<u32>,
     /// How long others push.
     #[arg(long, value_name = "S", default_value_t = 3, hide_default_value = true,
           value_parser = clap::value_parser!(u16).range(1..=600))]

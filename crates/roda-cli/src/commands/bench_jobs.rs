@@ -10,7 +10,7 @@ use roda::{Node, Options};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::App;
+use super::{App, bench_backlog};
 use crate::bench::lock::baseline::disk_syncs_per_s;
 use crate::bench::report::middle;
 use crate::cli::BenchJobsArgs;
@@ -37,8 +37,14 @@ pub(super) async fn run(app: &App, args: &BenchJobsArgs) -> Result<()> {
     // A wrong interface should not wait for the node to find it.
     net::find_interface(&args.iface)?;
     let scratch = Scratch::new("bench")?;
+    let measured = async {
+        match args.backlog {
+            Some(backlog) => bench_backlog::measure(app, args, backlog, scratch.path()).await,
+            None => measure_all(app, args, scratch.path()).await,
+        }
+    };
     tokio::select! {
-        result = measure_all(app, args, scratch.path()) => result,
+        result = measured => result,
         failure = ended_by_signal() => Err(failure),
     }
 }
@@ -68,14 +74,10 @@ async fn measure(args: &BenchJobsArgs, directory: &Path) -> Result<JobsMeasureme
         ..Options::default()
     };
     let node = Node::create(&directory.join("node"), "bench", options).await?;
-    let queue = |name: &str| {
-        let name = QueueName::new(name).expect("a plain word is the name of a queue");
-        node.queue(name)
-    };
     let time = Duration::from_secs(args.seconds.into());
-    let push_per_s = push(&queue("one")?, 1, time).await?;
-    let push_many_per_s = push(&queue("many")?, PRODUCERS, time).await?;
-    let work_per_s = work(&queue("work")?, args.jobs).await?;
+    let push_per_s = push(&queue(&node, "one")?, 1, time).await?;
+    let push_many_per_s = push(&queue(&node, "many")?, PRODUCERS, time).await?;
+    let work_per_s = work(&queue(&node, "work")?, args.jobs).await?;
     node.shutdown().await?;
     Ok(JobsMeasurement {
         fdatasync_per_s,
@@ -132,7 +134,12 @@ async fn work(queue: &Queue, jobs: u32) -> Result<f64> {
     Ok(rate(jobs.into(), start.elapsed()))
 }
 
-fn job() -> NewJob {
+pub(super) fn queue(node: &Node, name: &str) -> Result<Queue> {
+    let name = QueueName::new(name).expect("a plain word is the name of a queue");
+    Ok(node.queue(name)?)
+}
+
+pub(super) fn job() -> NewJob {
     NewJob {
         payload: vec![b'x'; PAYLOAD_LEN],
         ..NewJob::default()
@@ -143,7 +150,7 @@ fn job() -> NewJob {
     clippy::cast_precision_loss,
     reason = "counts of a benchmark stay far below 2^53"
 )]
-fn rate(count: u64, time: Duration) -> f64 {
+pub(super) fn rate(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
@@ -169,7 +176,7 @@ fn print(app: &App, median: &JobsMeasurement) -> Result<()> {
         .line(&row(&numbers.map(|number| format!("{number:.0}"))))
 }
 
-fn row(columns: &[String]) -> String {
+pub(super) fn row(columns: &[String]) -> String {
     let columns = columns.iter().map(|column| format!("{column:>16}"));
     columns.collect::<Vec<_>>().join(" ")
 }
@@ -177,6 +184,6 @@ fn row(columns: &[String]) -> String {
 /// As many push at once.
 const PRODUCERS: u16 = 64;
 /// A worker of jobs that do nothing runs so many at once.
-const JOBS_AT_ONCE: usize = 256;
-const PUSHED_AT_ONCE: u32 = 1000;
+pub(super) const JOBS_AT_ONCE: usize = 256;
+pub(super) const PUSHED_AT_ONCE: u32 = 1000;
 const PAYLOAD_LEN: usize = 100;

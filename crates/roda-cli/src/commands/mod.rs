@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod bench_backlog;
 mod bench_jobs;
 mod bench_lock;
 mod chat;
