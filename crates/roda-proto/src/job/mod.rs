@@ -14,6 +14,7 @@
 //!   ([`JobEntry::Lose`]), and up to where the worker's entries count.
 
 mod chain;
+mod cron;
 mod entry;
 mod fact;
 mod fold;
@@ -28,6 +29,7 @@ mod tests;
 mod view;
 
 pub use chain::{Attempt, AttemptEnd, attempts};
+pub use cron::{CRON_LEN_MAX, CronExpr, CronExprError, Recurrence, RoundEnd};
 pub use entry::{
     Checkpoint, Claimed, End, EntryError, JOBS_PER_ENTRY_MAX, JobEntry, Lost, OUTPUT_LEN_MAX,
     Outcome, STATE_LEN_MAX,
