@@ -213,7 +213,7 @@ impl Failure {
             "command-not-found" => Exit::NotFound,
             code if code.starts_with("lock-lost") => Exit::Lost,
             "job-id" | "job-key-empty" | "job-key-too-long" => Exit::Usage,
-            code if ["usage-", "topic-", "queue-", "lock-name-"]
+            code if ["usage-", "topic-", "queue-", "lock-name-", "job-cron-"]
                 .iter()
                 .any(|kind| code.starts_with(kind)) =>
             {

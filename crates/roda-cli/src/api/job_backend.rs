@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use roda::job::{
-    self, EndedAttempt as LibraryEnd, JobId, JobKey, JobRow, JobState, NewJob, OnCrash, Outcome,
-    PushOptions, Queue, StateKind,
+    self, CronExpr, EndedAttempt as LibraryEnd, JobId, JobKey, JobRow, JobState, NewJob, OnCrash,
+    Outcome, PushOptions, Queue, StateKind,
 };
 use roda::{Fence, Priority, Topic, WallTime};
 use tokio::sync::watch;
@@ -32,6 +32,8 @@ pub(crate) struct Push {
     pub(crate) key: Option<String>,
     /// Not before this wall time, in milliseconds; 0: at once.
     pub(crate) not_before: u64,
+    /// Again and again.
+    pub(crate) cron: Option<CronExpr>,
     /// 0 to 9.
     pub(crate) priority: u8,
     /// 0: without end.
@@ -130,6 +132,7 @@ fn new_job(push: Push) -> Result<NewJob> {
                 OnCrashReply::Resume => OnCrash::Resume,
                 OnCrashReply::Hold => OnCrash::Hold,
             },
+            cron: push.cron,
         },
     })
 }

@@ -1,6 +1,7 @@
 //! What a command and the node both check about names, ids and lengths of jobs.
 
 use roda::Topic;
+use roda::job::{CronError, CronExpr, CronField, parse_cron};
 
 use super::job_types::{KEY_LEN_MAX, PAYLOAD_LEN_MAX, QUEUE_LEN_MAX};
 use crate::error::{Failure, Result};
@@ -51,6 +52,33 @@ pub(crate) fn key(key: &str) -> Result<()> {
             .with("bytes", bytes)
             .with("most", KEY_LEN_MAX)),
         _ => Ok(()),
+    }
+}
+
+/// Reads when a job is to come again.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn cron(text: &str) -> Result<CronExpr> {
+    parse_cron(text).map_err(|error| cron_failure(error, text))
+}
+
+fn cron_failure(error: CronError, text: &str) -> Failure {
+    match error {
+        CronError::Field { field, text } => Failure::new(match field {
+            CronField::Minute => "job-cron-minute",
+            CronField::Hour => "job-cron-hour",
+            CronField::DayOfMonth => "job-cron-day",
+            CronField::Month => "job-cron-month",
+            CronField::DayOfWeek => "job-cron-weekday",
+        })
+        .with("value", text),
+        CronError::Fields(count) => Failure::new("job-cron-fields")
+            .with("value", text)
+            .with("count", count),
+        CronError::Never => Failure::new("job-cron-never").with("value", text),
+        // Too long or not printable, and whatever a later version of the library finds.
+        _ => Failure::new("job-cron-text"),
     }
 }
 
@@ -108,6 +136,23 @@ mod tests {
         assert_eq!(code(""), "queue-empty");
         assert_eq!(code("a b"), "queue-bad-character");
         assert_eq!(code(".a"), "queue-bad-start");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_cron_expression_is_told() {
+        assert!(cron("*/5 8-18 * * MON-FRI").is_ok());
+        for (text, code) in [
+            ("61 * * * *", "job-cron-minute"),
+            ("* 24 * * *", "job-cron-hour"),
+            ("* * 32 * *", "job-cron-day"),
+            ("* * * 13 *", "job-cron-month"),
+            ("* * * * 8", "job-cron-weekday"),
+            ("* * * *", "job-cron-fields"),
+            ("0 0 31 2 *", "job-cron-never"),
+            ("\u{1b}[2J", "job-cron-text"),
+        ] {
+            assert_eq!(cron(text).unwrap_err().code, code, "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ use roda::job::{self, AttemptId, JobRow, JobState, OnCrash, Outcome, StateKind};
 use roda::{AuthorId, Fence, NodeId, WallTime};
 
 use super::blob::Blob;
-use super::job_types::{Attempt, AttemptReply, JobReply, JobStateReply, OnCrashReply, QueueReply};
+use super::job_types::{
+    Attempt, AttemptReply, JobReply, JobStateReply, OnCrashReply, QueueReply, RoundReply,
+};
 use super::lock_types::NodeName;
 use super::server::Shared;
 use super::types::time_text;
@@ -130,6 +132,24 @@ pub(super) fn job_reply(row: &JobRow, names: &Names) -> JobReply {
             JobState::Duplicate(of) => Some(of.to_string()),
             _ => None,
         },
+        cron: job.recurrence().map(|recurring| recurring.cron.to_string()),
+        rounds: job.recurrence().map(|recurring| recurring.rounds),
+        last_round: job
+            .recurrence()
+            .and_then(|recurring| recurring.last)
+            .map(round_reply),
+    }
+}
+
+fn round_reply(round: job::RoundEnd) -> RoundReply {
+    RoundReply {
+        ended: time_text(round.hlc),
+        state: if round.is_dead {
+            JobStateReply::Dead
+        } else {
+            JobStateReply::Done
+        },
+        code: round.code,
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct PushArgs {
     /// Not before then.
     #[arg(long, value_name = "TIME", conflicts_with = "delay")]
     pub(crate) at: Option<String>,
+    /// Again and again.
+    #[arg(long, value_name = "EXPR", conflicts_with_all = ["delay", "at", "order_key"])]
+    pub(crate) cron: Option<String>,
     /// How urgent.
     #[arg(long, value_name = "0-9", value_parser = clap::value_parser!(u8).range(0..=9))]
     pub(crate) priority: Option<u8>,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use self::input::{Part, Shape};
 use super::App;
 use crate::api::client::{Client, encoded};
-use crate::api::job_checks::{key, payload, queue_name};
+use crate::api::job_checks::{cron, key, payload, queue_name};
 use crate::api::job_types::{OnCrashReply, PAYLOAD_LEN_MAX, PushJob, PushReply, PushRequest};
 use crate::cli::PushArgs;
 use crate::cli::parse::{duration, future};
@@ -73,6 +73,7 @@ fn template(args: &PushArgs, now: Timestamp) -> Result<PushJob> {
         key: args.key.clone(),
         delay_ms: args.delay.as_deref().map(delay_ms).transpose()?,
         at: args.at.as_deref().map(|at| moment(at, now)).transpose()?,
+        cron: args.cron.as_deref().map(cron_text).transpose()?,
         priority: args.priority,
         max_tries: args.max_tries,
         order_key: args.order_key.clone(),
@@ -82,6 +83,10 @@ fn template(args: &PushArgs, now: Timestamp) -> Result<PushJob> {
 
 fn delay_ms(delay: &str) -> Result<u64> {
     Ok(u64::try_from(duration(delay)?.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn cron_text(text: &str) -> Result<String> {
+    Ok(cron(text)?.to_string())
 }
 
 fn moment(at: &str, now: Timestamp) -> Result<String> {

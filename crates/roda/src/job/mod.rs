@@ -1,5 +1,6 @@
 //! Jobs: work that is shared out, survives crashes, and is completed once.
 
+mod calendar;
 mod claim;
 mod push;
 mod report;
@@ -16,16 +17,17 @@ use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::types::Receipt;
 
+pub use self::calendar::{CronError, CronField, next_time, parse_cron};
 pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
 pub use self::push::{NewJob, Pushed};
 pub use self::report::JobFilter;
 use self::undertaker::Undertaker;
 pub use self::worker::{JobResult, RunningJob, WorkerOptions};
 pub use roda_proto::job::{
-    Attempt, AttemptEnd, AttemptId, Checkpoint, EntryError, Job, JobId, JobKey, JobKeyError,
-    JobPrefix, JobState, OUTPUT_LEN_MAX, OnCrash, Outcome, PAYLOAD_LEN_MAX, PRIORITY_DEFAULT,
-    PushOptions, QUEUE_LEN_MAX, QueueName, Running, STATE_LEN_MAX, StateKind, TRIES_MAX_DEFAULT,
-    WorkerId, worker_lock,
+    Attempt, AttemptEnd, AttemptId, Checkpoint, CronExpr, CronExprError, EntryError, Job, JobId,
+    JobKey, JobKeyError, JobPrefix, JobState, OUTPUT_LEN_MAX, OnCrash, Outcome, PAYLOAD_LEN_MAX,
+    PRIORITY_DEFAULT, PushOptions, QUEUE_LEN_MAX, QueueName, Recurrence, RoundEnd, Running,
+    STATE_LEN_MAX, StateKind, TRIES_MAX_DEFAULT, WorkerId, worker_lock,
 };
 pub use roda_store::{AttemptInfo, JobInfo, JobRow, LoadedCheckpoint, LoadedPayload, QueueStats};
 

@@ -100,6 +100,7 @@ impl Kit {
             outcome,
             millis: 7,
             output: format!("attempt {}", attempt.number).into_bytes(),
+            next: None,
         };
         let (worker, ends) = (worker(by), vec![end]);
         self.say(by, &JobEntry::End { worker, ends });
@@ -119,7 +120,13 @@ impl Kit {
     pub(super) fn lose(&mut self, by: usize, dead: usize, job: JobId, last: Seq) {
         let fence = self.next_fence();
         let attempt = self.attempt(job);
-        let lost = vec![Lost { job, attempt, last }];
+        let next = None;
+        let lost = vec![Lost {
+            job,
+            attempt,
+            last,
+            next,
+        }];
         let worker = worker(dead);
         self.say(
             by,
