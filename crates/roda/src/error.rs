@@ -161,6 +161,9 @@ pub enum Error {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// Too many wait already for others to have entries.
+    #[error("too many wait for copies already")]
+    TooManyWait,
     /// Anything else that the database reports.
     #[error("store: {0}")]
     Store(String),

@@ -83,6 +83,14 @@ impl fmt::Debug for CronExpr {
     }
 }
 
+impl core::str::FromStr for CronExpr {
+    type Err = CronExprError;
+
+    fn from_str(text: &str) -> Result<Self, CronExprError> {
+        Self::new(text)
+    }
+}
+
 /// What is known of a job that comes again. From one due time to the end of what it began is a *round*;
 /// each has its own tries and checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
