@@ -8,7 +8,7 @@ use roda::job::{
     self, CronExpr, EndedAttempt as LibraryEnd, JobId, JobKey, JobRow, JobState, NewJob, OnCrash,
     Outcome, PushOptions, Queue, StateKind,
 };
-use roda::{Fence, Priority, Topic, WallTime};
+use roda::{CopyCount, Fence, Priority, Topic, WallTime};
 use tokio::sync::watch;
 
 use super::job_replies::{
@@ -185,6 +185,16 @@ async fn state_of(shared: &Shared, id: JobId) -> Result<JobReply> {
     let row = shared.node.job(id).await?;
     let names = Names::of(shared, std::slice::from_ref(&row)).await?;
     Ok(job_reply(&row, &names))
+}
+
+/// The job's full id, and how many members durably have it, now and whenever that changes.
+pub(crate) async fn copies(
+    shared: &Shared,
+    id: &str,
+) -> Result<(String, watch::Receiver<CopyCount>)> {
+    let id = found(shared, id).await?;
+    let watched = shared.node.copies(id.author, id.seq).await?;
+    Ok((id.to_string(), watched))
 }
 
 /// Cancels a job. One that has ended is `job-ended`, with the values `job` and `state`.

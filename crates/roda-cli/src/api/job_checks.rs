@@ -1,7 +1,7 @@
 //! What a command and the node both check about names, ids and lengths of jobs.
 
-use roda::Topic;
 use roda::job::{CronError, CronExpr, CronField, parse_cron};
+use roda::{Copies, Topic};
 
 use super::job_types::{KEY_LEN_MAX, PAYLOAD_LEN_MAX, QUEUE_LEN_MAX};
 use crate::error::{Failure, Result};
@@ -82,6 +82,21 @@ fn cron_failure(error: CronError, text: &str) -> Failure {
     }
 }
 
+/// Reads how many members are to have a job.
+///
+/// # Errors
+/// It is no number above 0, nor a word for one.
+pub(crate) fn copies(text: &str) -> Result<Copies> {
+    match text {
+        "local" => Ok(Copies::Local),
+        "majority" => Ok(Copies::Majority),
+        _ => match text.parse() {
+            Ok(count @ 1..) => Ok(Copies::AtLeast(count)),
+            Ok(0) | Err(_) => Err(Failure::new("job-copies").with("value", text)),
+        },
+    }
+}
+
 /// Checks a payload's length.
 ///
 /// # Errors
@@ -152,6 +167,16 @@ mod tests {
             ("\u{1b}[2J", "job-cron-text"),
         ] {
             assert_eq!(cron(text).unwrap_err().code, code, "{text}");
+        }
+    }
+
+    #[test]
+    fn copies_are_a_number_or_a_word() {
+        assert_eq!(copies("local"), Ok(Copies::Local));
+        assert_eq!(copies("majority"), Ok(Copies::Majority));
+        assert_eq!(copies("3"), Ok(Copies::AtLeast(3)));
+        for bad in ["0", "-1", "all", "", "99999999999"] {
+            assert_eq!(copies(bad).unwrap_err().code, "job-copies", "{bad}");
         }
     }
 

@@ -277,11 +277,11 @@ pub(super) async fn purge(
 /// Jobs of one answer.
 const PAGE_LEN_MAX: usize = 1000;
 /// Lines that wait for a slow reader.
-const LINES_AHEAD: usize = 4;
+pub(super) const LINES_AHEAD: usize = 4;
 /// How long a change can go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A year: Tokio's clock does not reach to the end of time.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

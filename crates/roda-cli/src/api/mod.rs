@@ -2,6 +2,7 @@
 
 pub(crate) mod blob;
 pub(crate) mod client;
+pub(crate) mod copies;
 pub(crate) mod follow;
 pub(crate) mod handlers;
 pub(crate) mod job_backend;

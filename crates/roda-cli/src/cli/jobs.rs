@@ -38,6 +38,12 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "retry|resume|hold", value_parser = ["retry", "resume", "hold"],
           hide_possible_values = true)]
     pub(crate) on_crash: Option<String>,
+    /// On so many machines.
+    #[arg(long, value_name = "local|N|majority")]
+    pub(crate) copies: Option<String>,
+    /// No longer for them than this.
+    #[arg(long, value_name = "DURATION", requires = "copies")]
+    pub(crate) wait: Option<String>,
     /// A job for each line.
     #[arg(long)]
     pub(crate) lines: bool,

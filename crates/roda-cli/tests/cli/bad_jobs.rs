@@ -65,6 +65,29 @@ fn push_options_that_cannot_be() {
         &["--on-crash", "panic"],
         "error: “panic” is no value for “--on-crash <retry|resume|hold>”",
     );
+    push(
+        &["--cron", "0 * * * *", "--delay", "5s"],
+        "error: “--cron <EXPR>” does not go with “--delay <DURATION>”",
+    );
+    push(
+        &["--cron", "0 * * * *", "--order-key", "o"],
+        "error: “--cron <EXPR>” does not go with “--order-key <KEY>”",
+    );
+    push(
+        &["--cron", "0 25 * * *"],
+        "error: “25” is no hour of a cron expression",
+    );
+    push(&["--cron", "0 0 30 2 *"], "error: “0 0 30 2 *” never comes");
+    push(
+        &["--cron", "@reboot"],
+        "error: a cron expression has 5 fields, “@reboot” has 1",
+    );
+    push(&["--copies", "0"], "error: “0” is no number of members");
+    push(&["--copies", "all"], "error: “all” is no number of members");
+    push(
+        &["--copies", "2", "--wait", "5"],
+        "error: “5” is no duration",
+    );
     push(&["--key", ""], "error: a key cannot be empty");
     let long = "x".repeat(257);
     push(
