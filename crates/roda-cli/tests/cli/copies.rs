@@ -69,7 +69,7 @@ fn a_push_that_too_few_have_in_time_says_that_it_is_stored() {
     let ended = node.home.run(&[&push[..], &["--json"]].concat());
     let error: Value = serde_json::from_str(&ended.stderr).unwrap();
     assert_eq!(error["error"]["code"], "job-copies-timeout", "{error}");
-    assert_eq!(error["error"]["args"]["copies"], 1);
+    assert_eq!(error["error"]["values"]["copies"], 1);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn who_ends_the_wait_is_told_that_the_job_is_stored() {
         .unwrap();
     assert!(alone.ok(&["jobs", "mail", "--json"]).contains(id.trim()));
     // Before it waits, the signal ends it without a word; so it waits for sure.
-    wait_until(|| takes_interrupts(&child));
+    wait_until("it waits", || takes_interrupts(&child));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = ended(child);
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);

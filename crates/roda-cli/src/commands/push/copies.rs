@@ -85,7 +85,8 @@ async fn wait_for(app: &App, wish: &Wish, id: &str, deadline: Option<Instant>) -
     loop {
         let next = tokio::select! {
             next = lines.next() => next?,
-            _ = tokio::signal::ctrl_c() => {
+            // Not before there is something to tell.
+            _ = tokio::signal::ctrl_c(), if last.is_some() => {
                 return Err(told(Failure::new("job-copies-interrupted"), &last));
             }
         };
