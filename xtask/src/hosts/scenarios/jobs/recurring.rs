@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::hosts::Bench;
-use crate::hosts::command::wait_for;
+use crate::hosts::command::{self, wait_for};
 use crate::hosts::net::Filter;
 use crate::hosts::node::{Node, number, text};
 use crate::hosts::scenarios::Group;
@@ -49,8 +49,8 @@ pub(crate) fn a_recurring_job_comes_again_elsewhere(bench: &Bench) -> Result<()>
     worker.kill()?;
     let script = format!("echo failed >>{}; exit 3", traces.display());
     let mut second = work(pusher, "second", script)?;
-    let waited = reader.run(&["job", "wait", &id, "--timeout", "80s"], b"")?;
-    waited.code(1)?;
+    let wait = reader.command(&["job", "wait", &id]);
+    command::run(wait, b"", ROUND)?.code(1)?;
     let job = until_round(reader, &id, 2)?;
     ensure!(text(&job, "/last_round/state")? == "dead", "{job}");
     ensure!(number(&job, "/last_round/code")? == 3, "{job}");
