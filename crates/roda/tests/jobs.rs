@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed step ends the test")]
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use roda::job::{
     JobId, JobResult, JobRow, JobState, NewJob, PushOptions, Queue, RoundEnd, WorkerHold, WorkerId,
     WorkerOptions, parse_cron, worker_lock,
 };
 use roda::{Copies, Error, Node, Options, WallTime};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -46,11 +46,6 @@ fn each_minute(tries_max: u16) -> NewJob {
     }
 }
 
-fn now_millis() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    u64::try_from(now.as_millis()).unwrap()
-}
-
 /// Checks that the job waits for the next minute, and says how its last round ended.
 fn after_round(row: &JobRow, rounds: u32) -> RoundEnd {
     let JobState::Waiting { not_before } = row.state else {
@@ -58,10 +53,11 @@ fn after_round(row: &JobRow, rounds: u32) -> RoundEnd {
     };
     assert_eq!(not_before.0 % 60_000, 0);
     assert!(not_before.0 > row.pushed.millis(), "a time to come");
-    assert!(not_before.0 <= now_millis() + 60_000, "the next one");
     let recurrence = row.job.recurrence().unwrap();
     assert_eq!(recurrence.rounds, rounds);
-    recurrence.last.unwrap()
+    let last = recurrence.last.unwrap();
+    assert!(not_before.0 <= last.hlc.millis() + 60_000, "the next one");
+    last
 }
 
 async fn until_round(node: &Node, job: JobId, rounds: u32) -> JobRow {

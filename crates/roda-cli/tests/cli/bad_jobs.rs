@@ -65,6 +65,35 @@ fn push_options_that_cannot_be() {
         &["--on-crash", "panic"],
         "error: “panic” is no value for “--on-crash <retry|resume|hold>”",
     );
+    push(&["--key", ""], "error: a key cannot be empty");
+    let long = "x".repeat(257);
+    push(
+        &["--order-key", &long],
+        "error: a key has at most 256 bytes, this one has 257",
+    );
+    push(
+        &["--lines"],
+        "error: “[PAYLOAD]” does not go with “--lines”",
+    );
+    check(
+        &["push", "q", "-0", "--lines"],
+        2,
+        "error: “--null” does not go with “--lines”",
+    );
+    check(
+        &["push", "q", "--lines", "--key", "k"],
+        2,
+        "error: “--key <KEY>” does not go with “--lines”",
+    );
+}
+
+#[test]
+fn times_and_copies_that_cannot_be() {
+    let push = |options: &[&str], error: &str| {
+        let mut all = vec!["push", "q", "x"];
+        all.extend(options);
+        check(&all, 2, error);
+    };
     push(
         &["--cron", "0 * * * *", "--delay", "5s"],
         "error: “--cron <EXPR>” does not go with “--delay <DURATION>”",
@@ -87,26 +116,6 @@ fn push_options_that_cannot_be() {
     push(
         &["--copies", "2", "--wait", "5"],
         "error: “5” is no duration",
-    );
-    push(&["--key", ""], "error: a key cannot be empty");
-    let long = "x".repeat(257);
-    push(
-        &["--order-key", &long],
-        "error: a key has at most 256 bytes, this one has 257",
-    );
-    push(
-        &["--lines"],
-        "error: “[PAYLOAD]” does not go with “--lines”",
-    );
-    check(
-        &["push", "q", "-0", "--lines"],
-        2,
-        "error: “--null” does not go with “--lines”",
-    );
-    check(
-        &["push", "q", "--lines", "--key", "k"],
-        2,
-        "error: “--key <KEY>” does not go with “--lines”",
     );
 }
 

@@ -157,9 +157,14 @@ impl Engine {
     pub fn holders(&self, author: &AuthorId, seq: Seq) -> BTreeSet<NodeId> {
         let has = |peer: &AuthorId| self.copies.has(peer, author) >= seq;
         // A node that lost its database is another author now; what the old one had is gone.
-        let peers = self.peers.last_runs();
-        let peers = peers.into_iter().filter(|(_, peer)| has(peer));
-        let mut holders: BTreeSet<NodeId> = peers.map(|(node, _)| node).collect();
+        let mut last_runs: BTreeMap<NodeId, (Timestamp, &AuthorId)> = BTreeMap::new();
+        for (author, peer) in self.peers.iter() {
+            let Some(node) = peer.node else { continue };
+            let run = last_runs.entry(node).or_insert((peer.heard, author));
+            *run = (*run).max((peer.heard, author));
+        }
+        let runs = last_runs.into_iter().filter(|(_, (_, peer))| has(peer));
+        let mut holders: BTreeSet<NodeId> = runs.map(|(node, _)| node).collect();
         holders.remove(&self.node);
         if self.logs.durable(author) >= seq {
             holders.insert(self.node);

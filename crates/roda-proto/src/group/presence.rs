@@ -52,7 +52,7 @@ pub struct Peer {
     /// Its last beacon.
     pub beacon: Beacon,
     first_heard: Timestamp,
-    heard: Timestamp,
+    pub(crate) heard: Timestamp,
     heard_by_multicast: Option<Timestamp>,
     down: bool,
     /// It asked to get group datagrams by unicast, until then.
@@ -449,21 +449,6 @@ impl Peers {
             }
         }
         nodes
-    }
-
-    /// The run of every node that was heard last, down ones included.
-    #[must_use]
-    pub fn last_runs(&self) -> BTreeMap<NodeId, AuthorId> {
-        let mut runs: BTreeMap<NodeId, (Timestamp, AuthorId)> = BTreeMap::new();
-        for (author, peer) in &self.peers {
-            let Some(node) = peer.node else { continue };
-            let run = runs.entry(node).or_insert((peer.heard, *author));
-            if peer.heard >= run.0 {
-                *run = (peer.heard, *author);
-            }
-        }
-        let authors = runs.into_iter().map(|(node, (_, author))| (node, author));
-        authors.collect()
     }
 
     /// Peers heard now.

@@ -101,6 +101,11 @@ impl Vectors {
         });
         let ends = ends.to_vec();
         self.add_job("job-end", &JobEntry::End { worker, ends });
+        self.add_losses(attempt);
+    }
+
+    fn add_losses(&mut self, attempt: AttemptId) {
+        let (worker, fence, job) = (WORKER, FENCE, job());
         let next = Some(WallTime(1_700_086_800_000));
         let end = End {
             job,
@@ -112,31 +117,20 @@ impl Vectors {
         };
         let ends = vec![end];
         self.add_job("job-end-round", &JobEntry::End { worker, ends });
-        let last = Seq(7);
-        let lost = vec![Lost {
-            job,
-            attempt,
-            last,
-            next,
-        }];
-        let lose = JobEntry::Lose {
-            worker,
-            fence,
-            lost,
-        };
-        self.add_job("job-lose-round", &lose);
-        let next = None;
-        let lost = vec![Lost {
-            job,
-            attempt,
-            last,
-            next,
-        }];
-        let lose = JobEntry::Lose {
-            worker,
-            fence,
-            lost,
-        };
-        self.add_job("job-lose", &lose);
+        for (name, next) in [("job-lose", None), ("job-lose-round", next)] {
+            let last = Seq(7);
+            let lost = vec![Lost {
+                job,
+                attempt,
+                last,
+                next,
+            }];
+            let lose = JobEntry::Lose {
+                worker,
+                fence,
+                lost,
+            };
+            self.add_job(name, &lose);
+        }
     }
 }
