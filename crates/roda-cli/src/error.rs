@@ -201,10 +201,11 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self.code.as_str() {
             "broken-pipe" => Exit::Signal(13),
-            "interrupted" => Exit::Signal(2),
+            "interrupted" | "job-copies-interrupted" => Exit::Signal(2),
             "terminated" => Exit::Signal(15),
             "join-timeout"
             | "job-wait-timeout"
+            | "job-copies-timeout"
             | "lock-busy"
             | "lock-no-quorum"
             | "lock-no-leader"
@@ -212,8 +213,8 @@ impl Failure {
             "command-not-executable" => Exit::NotExecutable,
             "command-not-found" => Exit::NotFound,
             code if code.starts_with("lock-lost") => Exit::Lost,
-            "job-id" | "job-key-empty" | "job-key-too-long" => Exit::Usage,
-            code if ["usage-", "topic-", "queue-", "lock-name-"]
+            "job-id" | "job-copies" | "job-key-empty" | "job-key-too-long" => Exit::Usage,
+            code if ["usage-", "topic-", "queue-", "lock-name-", "job-cron-"]
                 .iter()
                 .any(|kind| code.starts_with(kind)) =>
             {

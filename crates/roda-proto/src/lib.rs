@@ -24,8 +24,8 @@ pub mod token;
 pub mod wire;
 
 pub use engine::{
-    Command, CommandError, CommandId, Config, Counters, Deadline, Destination, Engine, Event,
-    Input, Output, Seed, Via, WriteId,
+    COPIES_AUTHORS_MAX, Command, CommandError, CommandId, Config, Counters, Deadline, Destination,
+    Engine, Event, Input, Output, Seed, Via, WriteId,
 };
 pub use error::Rejected;
 pub use group::{InviteId, InviteToken, MemberInfo, Presence};

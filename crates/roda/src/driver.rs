@@ -25,10 +25,12 @@ use crate::view::View;
 use crate::writer::{Writer, Written};
 
 mod catch_up;
+mod copies;
 mod reached;
 mod status;
 
 pub(crate) use catch_up::FETCHED_MAX;
+use copies::{CopiesAnswer, Watched};
 use reached::Reached;
 
 /// Bytes that may wait for the disk before nothing more is read from the network.
@@ -54,6 +56,8 @@ pub(crate) enum Request {
     ),
     /// Wait until this node durably has these entries.
     Reached(Frontier, oneshot::Sender<Result<()>>),
+    /// Watch how many members have an entry.
+    Copies(AuthorId, Seq, CopiesAnswer),
     /// For `roda status`.
     Status(oneshot::Sender<Status>),
     /// Stop cleanly.
@@ -115,6 +119,7 @@ pub(crate) struct Driver {
     failure: Option<Error>,
     answers: BTreeMap<CommandId, Answer>,
     reached: Reached,
+    watched: Watched,
     next_command: u64,
     /// The database is being told that this is another life; requests wait.
     is_reincarnating: bool,
@@ -160,6 +165,7 @@ impl Driver {
             failure: None,
             answers: BTreeMap::new(),
             reached: Reached::default(),
+            watched: Watched::default(),
             next_command: 0,
             is_reincarnating: false,
             outgoing: Vec::new(),
@@ -299,6 +305,7 @@ impl Driver {
             self.net.send(&to, &run).await;
         }
         if std::mem::take(&mut self.members_changed) {
+            self.look_after_copies();
             self.publish_view();
         }
     }
@@ -351,6 +358,7 @@ impl Driver {
                 self.members_changed = true;
                 self.look_again();
             }
+            Event::CopiesChanged => self.watched.tell(&self.engine),
             Event::EpochChanged(_) => self.members_changed = true,
             Event::Contact {
                 node,
@@ -450,6 +458,7 @@ impl Driver {
                     engine.is_settled(author, seq)
                 });
             }
+            Request::Copies(author, seq, answer) => self.watch_copies(author, seq, answer),
             Request::Status(answer) => {
                 self.publish_view();
                 let _gone = answer.send(self.status());
@@ -539,6 +548,7 @@ impl Driver {
         }
         self.failure = None;
         self.problems.remove("store");
+        self.want_copies();
         self.publish_head();
         self.look_again();
         if let Some(catch_up) = self.catch_up.take() {

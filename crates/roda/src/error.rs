@@ -11,6 +11,8 @@ use roda_proto::token::{Fence, LockName, LockRefusal, Quorum};
 use roda_proto::{CommandError, Topic};
 use roda_store::{BLOBS_LEN_MAX, StoreError};
 
+use crate::job::CronError;
+
 /// Why something failed. Nothing that was acknowledged is lost by any of these.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -139,6 +141,9 @@ pub enum Error {
         /// The job that has it; `None`: one that was to be added together with it.
         job: Option<JobId>,
     },
+    /// It does not say when a job is due.
+    #[error("{0}")]
+    Cron(CronError),
     /// There is no such job here.
     #[error("there is no job {0}")]
     UnknownJob(JobId),
@@ -159,6 +164,9 @@ pub enum Error {
     /// All large checkpoints of this node have as many bytes as they may; jobs that end make room.
     #[error("the large checkpoints on this node have {BLOBS_LEN_MAX} bytes, the most there may be")]
     BlobsFull,
+    /// Too many wait already for others to have entries.
+    #[error("too many wait for copies already")]
+    TooManyWait,
     /// Anything else that the database reports.
     #[error("store: {0}")]
     Store(String),

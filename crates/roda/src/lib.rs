@@ -7,6 +7,7 @@
 
 pub mod boottime;
 mod consensus;
+mod copies;
 mod driver;
 mod error;
 mod home;
@@ -25,6 +26,7 @@ mod types;
 mod view;
 mod writer;
 
+pub use copies::{Copies, CopyCount};
 pub use error::{Error, Result};
 pub use home::{peek, verify_home};
 pub use lock::{Guard, LockInfo, LockReport, LockRequest, Waiting};

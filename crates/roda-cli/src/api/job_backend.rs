@@ -5,10 +5,10 @@
 
 use jiff::Timestamp;
 use roda::job::{
-    self, EndedAttempt as LibraryEnd, JobId, JobKey, JobRow, JobState, NewJob, OnCrash, Outcome,
-    PushOptions, Queue, StateKind,
+    self, CronExpr, EndedAttempt as LibraryEnd, JobId, JobKey, JobRow, JobState, NewJob, OnCrash,
+    Outcome, PushOptions, Queue, StateKind,
 };
-use roda::{Fence, Priority, Topic, WallTime};
+use roda::{CopyCount, Fence, Priority, Topic, WallTime};
 use tokio::sync::watch;
 
 use super::job_replies::{
@@ -32,6 +32,8 @@ pub(crate) struct Push {
     pub(crate) key: Option<String>,
     /// Not before this wall time, in milliseconds; 0: at once.
     pub(crate) not_before: u64,
+    /// Again and again.
+    pub(crate) cron: Option<CronExpr>,
     /// 0 to 9.
     pub(crate) priority: u8,
     /// 0: without end.
@@ -130,6 +132,7 @@ fn new_job(push: Push) -> Result<NewJob> {
                 OnCrashReply::Resume => OnCrash::Resume,
                 OnCrashReply::Hold => OnCrash::Hold,
             },
+            cron: push.cron,
         },
     })
 }
@@ -183,6 +186,16 @@ async fn state_of(shared: &Shared, id: JobId) -> Result<JobReply> {
     let row = shared.node.job(id).await?;
     let names = Names::of(shared, std::slice::from_ref(&row)).await?;
     Ok(job_reply(&row, &names))
+}
+
+/// The job's full id, and how many members durably have it, now and whenever that changes.
+pub(crate) async fn copies(
+    shared: &Shared,
+    id: &str,
+) -> Result<(String, watch::Receiver<CopyCount>)> {
+    let id = found(shared, id).await?;
+    let watched = shared.node.copies(id.author, id.seq).await?;
+    Ok((id.to_string(), watched))
 }
 
 /// Cancels a job. One that has ended is `job-ended`, with the values `job` and `state`.

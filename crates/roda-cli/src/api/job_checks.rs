@@ -1,6 +1,7 @@
 //! What a command and the node both check about names, ids and lengths of jobs.
 
-use roda::Topic;
+use roda::job::{CronError, CronExpr, CronField, parse_cron};
+use roda::{Copies, Topic};
 
 use super::job_types::{KEY_LEN_MAX, PAYLOAD_LEN_MAX, QUEUE_LEN_MAX, STATE_LEN_MAX};
 use crate::error::{Failure, Result};
@@ -51,6 +52,48 @@ pub(crate) fn key(key: &str) -> Result<()> {
             .with("bytes", bytes)
             .with("most", KEY_LEN_MAX)),
         _ => Ok(()),
+    }
+}
+
+/// Reads when a job is to come again.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn cron(text: &str) -> Result<CronExpr> {
+    parse_cron(text).map_err(|error| cron_failure(error, text))
+}
+
+fn cron_failure(error: CronError, text: &str) -> Failure {
+    match error {
+        CronError::Field { field, text } => Failure::new(match field {
+            CronField::Minute => "job-cron-minute",
+            CronField::Hour => "job-cron-hour",
+            CronField::DayOfMonth => "job-cron-day",
+            CronField::Month => "job-cron-month",
+            CronField::DayOfWeek => "job-cron-weekday",
+        })
+        .with("value", text),
+        CronError::Fields(count) => Failure::new("job-cron-fields")
+            .with("value", text)
+            .with("count", count),
+        CronError::Never => Failure::new("job-cron-never").with("value", text),
+        // Too long or not printable, and whatever a later version of the library finds.
+        _ => Failure::new("job-cron-text"),
+    }
+}
+
+/// Reads how many members are to have a job.
+///
+/// # Errors
+/// It is no number above 0, nor a word for one.
+pub(crate) fn copies(text: &str) -> Result<Copies> {
+    match text {
+        "local" => Ok(Copies::Local),
+        "majority" => Ok(Copies::Majority),
+        _ => match text.parse() {
+            Ok(count @ 1..) => Ok(Copies::AtLeast(count)),
+            Ok(0) | Err(_) => Err(Failure::new("job-copies").with("value", text)),
+        },
     }
 }
 
@@ -108,6 +151,33 @@ mod tests {
         assert_eq!(code(""), "queue-empty");
         assert_eq!(code("a b"), "queue-bad-character");
         assert_eq!(code(".a"), "queue-bad-start");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_cron_expression_is_told() {
+        assert!(cron("*/5 8-18 * * MON-FRI").is_ok());
+        for (text, code) in [
+            ("61 * * * *", "job-cron-minute"),
+            ("* 24 * * *", "job-cron-hour"),
+            ("* * 32 * *", "job-cron-day"),
+            ("* * * 13 *", "job-cron-month"),
+            ("* * * * 8", "job-cron-weekday"),
+            ("* * * *", "job-cron-fields"),
+            ("0 0 31 2 *", "job-cron-never"),
+            ("\u{1b}[2J", "job-cron-text"),
+        ] {
+            assert_eq!(cron(text).unwrap_err().code, code, "{text}");
+        }
+    }
+
+    #[test]
+    fn copies_are_a_number_or_a_word() {
+        assert_eq!(copies("local"), Ok(Copies::Local));
+        assert_eq!(copies("majority"), Ok(Copies::Majority));
+        assert_eq!(copies("3"), Ok(Copies::AtLeast(3)));
+        for bad in ["0", "-1", "all", "", "99999999999"] {
+            assert_eq!(copies(bad).unwrap_err().code, "job-copies", "{bad}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use roda::{AuthorId, Fence, NodeId, WallTime};
 
 use super::blob::Blob;
 use super::job_types::{
-    Attempt, AttemptReply, JobReply, JobStateReply, OnCrashReply, QueueReply, SavedReply,
+    Attempt, AttemptReply, JobReply, JobStateReply, OnCrashReply, QueueReply, RoundReply,
+    SavedReply,
 };
 use super::lock_types::NodeName;
 use super::server::Shared;
@@ -132,6 +133,24 @@ pub(super) fn job_reply(row: &JobRow, names: &Names) -> JobReply {
             JobState::Duplicate(of) => Some(of.to_string()),
             _ => None,
         },
+        cron: job.recurrence().map(|recurring| recurring.cron.to_string()),
+        rounds: job.recurrence().map(|recurring| recurring.rounds),
+        last_round: job
+            .recurrence()
+            .and_then(|recurring| recurring.last)
+            .map(round_reply),
+    }
+}
+
+fn round_reply(round: job::RoundEnd) -> RoundReply {
+    RoundReply {
+        ended: time_text(round.hlc),
+        state: if round.is_dead {
+            JobStateReply::Dead
+        } else {
+            JobStateReply::Done
+        },
+        code: round.code,
     }
 }
 

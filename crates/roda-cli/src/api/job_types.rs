@@ -64,6 +64,9 @@ pub(crate) struct PushJob {
     /// Not before then; in place of `delay_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<String>,
+    /// Again and again, by the calendar; in place of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cron: Option<String>,
     /// How urgent, 0 to 9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) priority: Option<u8>,
@@ -253,6 +256,38 @@ pub(crate) struct JobReply {
     /// The job that counts in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) duplicate_of: Option<String>,
+    /// When it comes again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cron: Option<String>,
+    /// How many of its rounds are over, if it comes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rounds: Option<u32>,
+    /// How the last of them ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_round: Option<RoundReply>,
+}
+
+/// How a round of a recurring job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoundReply {
+    /// When.
+    pub(crate) ended: String,
+    /// Done or dead.
+    pub(crate) state: JobStateReply,
+    /// Exit code of its last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<i32>,
+}
+
+impl JobReply {
+    /// How the job ended since it was as `before`; of a recurring one, how its round did.
+    pub(crate) fn end_since(&self, before: &Self) -> Option<(JobStateReply, Option<i32>)> {
+        if self.state.is_end() {
+            return Some((self.state, self.code));
+        }
+        let round = self.last_round.as_ref()?;
+        (self.rounds > before.rounds).then_some((round.state, round.code))
+    }
 }
 
 /// An attempt of a job.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::follow::ChannelStream;
 use super::handlers::{Refused, Reply, Shareable, params, parsed};
 use super::job_backend::{self as backend, JobFilter, Push};
-use super::job_checks::{job_id, key, payload, queue_name};
+use super::job_checks::{cron, job_id, key, payload, queue_name};
 use super::job_types::{
     JobDetailReply, JobReply, JobWaitParams, JobsParams, JobsReply, PRIORITY_DEFAULT, PurgedReply,
     PushJob, PushReply, PushRequest, QueueReply, TRIES_DEFAULT,
@@ -58,11 +58,18 @@ fn checked(wish: PushJob, now: Timestamp) -> CommandResult<Push> {
     if priority > 9 {
         return Err(fault("priority: 0 to 9"));
     }
+    if wish.cron.is_some() && (wish.delay_ms.is_some() || wish.at.is_some()) {
+        return Err(fault("cron, delay_ms or at: one of them"));
+    }
+    if wish.cron.is_some() && wish.order_key.is_some() {
+        return Err(fault("cron or order_key, not both"));
+    }
     Ok(Push {
         payload: bytes,
         key: wish.key,
         not_before: not_before(wish.delay_ms, wish.at.as_deref(), now)?,
         priority,
+        cron: wish.cron.as_deref().map(cron).transpose()?,
         tries_max: wish.max_tries.unwrap_or(TRIES_DEFAULT),
         order_key: wish.order_key,
         on_crash: wish.on_crash,
@@ -164,6 +171,7 @@ async fn watch_job(
     lines: &mpsc::Sender<std::io::Result<Bytes>>,
 ) -> CommandResult<()> {
     let id = first.id.clone();
+    let before = first.clone();
     let mut told = None;
     let mut job = first;
     loop {
@@ -174,7 +182,7 @@ async fn watch_job(
                 return Ok(());
             }
         }
-        if job.state.is_end() || job.duplicate_of.is_some() {
+        if job.end_since(&before).is_some() || job.duplicate_of.is_some() {
             return Ok(());
         }
         told = Some(job);
@@ -241,11 +249,11 @@ pub(super) async fn purge(
 /// Jobs of one answer.
 const PAGE_LEN_MAX: usize = 1000;
 /// Lines that wait for a slow reader.
-const LINES_AHEAD: usize = 4;
+pub(super) const LINES_AHEAD: usize = 4;
 /// How long a change can go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A year: Tokio's clock does not reach to the end of time.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -281,6 +289,21 @@ mod tests {
         assert_eq!(
             code(with(|job| job.key = Some("x".repeat(257)))),
             "job-key-too-long"
+        );
+        let recurring = |change: fn(&mut PushJob)| {
+            let mut job = with(|job| job.cron = Some("0 3 * * *".to_owned()));
+            assert!(checked(job.clone(), now).is_ok());
+            change(&mut job);
+            code(job)
+        };
+        assert_eq!(recurring(|job| job.delay_ms = Some(0)), "request-body");
+        assert_eq!(
+            recurring(|job| job.order_key = Some("a".to_owned())),
+            "request-body"
+        );
+        assert_eq!(
+            recurring(|job| job.cron = Some("0 0 30 2 *".to_owned())),
+            "job-cron-never"
         );
         let long = with(|job| job.payload = vec![0; 24 * 1024 + 1].into());
         assert_eq!(code(long), "job-payload-too-long");

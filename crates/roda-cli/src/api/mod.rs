@@ -3,6 +3,7 @@
 pub(crate) mod blob;
 mod checkpoints;
 pub(crate) mod client;
+pub(crate) mod copies;
 pub(crate) mod follow;
 pub(crate) mod handlers;
 pub(crate) mod job_backend;

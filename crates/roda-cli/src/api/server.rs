@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::work::{self, Desks};
-use super::{checkpoints, handlers, jobs, locks};
+use super::{checkpoints, copies, handlers, jobs, locks};
 use crate::error::{Failure, Result};
 use crate::holds::Holds;
 
@@ -73,6 +73,7 @@ fn jobs_router() -> Router<Arc<Shared>> {
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/{job}", get(jobs::show))
         .route("/v1/jobs/{job}/wait", get(jobs::wait))
+        .route("/v1/jobs/{job}/copies", get(copies::copies_of))
         .route("/v1/jobs/{job}/cancel", post(jobs::cancel))
         .route("/v1/jobs/{job}/retry", post(jobs::retry))
         .route(

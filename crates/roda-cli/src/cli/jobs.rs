@@ -22,6 +22,9 @@ pub(crate) struct PushArgs {
     /// Not before then.
     #[arg(long, value_name = "TIME", conflicts_with = "delay")]
     pub(crate) at: Option<String>,
+    /// Again and again.
+    #[arg(long, value_name = "EXPR", conflicts_with_all = ["delay", "at", "order_key"])]
+    pub(crate) cron: Option<String>,
     /// How urgent.
     #[arg(long, value_name = "0-9", value_parser = clap::value_parser!(u8).range(0..=9))]
     pub(crate) priority: Option<u8>,
@@ -35,6 +38,12 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "retry|resume|hold", value_parser = ["retry", "resume", "hold"],
           hide_possible_values = true)]
     pub(crate) on_crash: Option<String>,
+    /// On so many machines.
+    #[arg(long, value_name = "local|N|majority")]
+    pub(crate) copies: Option<String>,
+    /// No longer for them than this.
+    #[arg(long, value_name = "DURATION", requires = "copies")]
+    pub(crate) wait: Option<String>,
     /// A job for each line.
     #[arg(long)]
     pub(crate) lines: bool,

@@ -76,17 +76,17 @@ async fn wait_all(app: &App, ids: &[String], timeout: Option<Duration>) -> Resul
     let deadline = timeout.map(|timeout| Instant::now() + timeout.min(FOREVER));
     let mut exit = Exit::Done;
     for id in ids {
-        let job = wait(app, id, deadline).await?;
+        let (job, ended) = wait(app, id, deadline).await?;
         if app.ui.json {
             app.ui.object(&job)?;
-        } else if job.state == JobStateReply::Done {
+        } else if ended.is_some_and(|(state, _)| state == JobStateReply::Done) {
             let values = [
                 ("job", short(&job.id).into()),
                 ("state", state(&app.ui, &job).into()),
             ];
             app.ui.line(&app.ui.text("job-is", &values))?;
         }
-        if let Some(failure) = not_done(&job) {
+        if let Some(failure) = not_done(&job, ended) {
             app.ui.failure(&failure);
             // What took too long says more than what failed meanwhile.
             if exit != Exit::Busy {
@@ -97,8 +97,11 @@ async fn wait_all(app: &App, ids: &[String], timeout: Option<Duration>) -> Resul
     Ok(exit)
 }
 
-/// The job at its end, or as it is at the deadline.
-async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<JobReply> {
+/// How a job, or the round of a recurring one, ended.
+type End = Option<(JobStateReply, Option<i32>)>;
+
+/// The job at its end, or at that of its round, or as it is at the deadline.
+async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<(JobReply, End)> {
     let mut id = id.to_owned();
     loop {
         let mut path = format!("/v1/jobs/{}/wait", encoded(&id));
@@ -107,38 +110,44 @@ async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<JobReply
             path.push_str(&format!("?timeout_ms={}", left.as_millis() + 1));
         }
         let mut lines = app.connect().await?.lines(&path).await?;
-        let mut last: Option<JobReply> = None;
+        let (mut first, mut last): (Option<JobReply>, Option<JobReply>) = (None, None);
         while let Some(text) = lines.next().await? {
             let lines = text.split(|byte| *byte == b'\n');
             for line in lines.filter(|line| !line.is_empty()) {
-                let job = serde_json::from_slice(line).map_err(|error| {
+                let job: JobReply = serde_json::from_slice(line).map_err(|error| {
                     Failure::new("daemon-answer").with("reason", error.to_string())
                 })?;
+                first.get_or_insert_with(|| job.clone());
                 last = Some(job);
             }
         }
-        let Some(job) = last else {
+        let (Some(first), Some(job)) = (first, last) else {
             return Err(Failure::new("daemon-lost").with("reason", "…"));
         };
+        let ended = job.end_since(&first);
         let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         match &job.duplicate_of {
             // The one that counts in its place.
             Some(other) => id.clone_from(other),
-            None if job.state.is_end() || is_over => return Ok(job),
+            None if ended.is_some() || is_over => return Ok((job, ended)),
             // The node has ended the answer, as one that stops does.
             None => return Err(Failure::new("daemon-lost").with("reason", "…")),
         }
     }
 }
 
-fn not_done(job: &JobReply) -> Option<Failure> {
-    let failure = match job.state {
-        JobStateReply::Done => return None,
-        JobStateReply::Dead => {
-            let code = job.code.unwrap_or_default();
-            Failure::new("job-is-dead").with("code", code.to_string())
+fn not_done(job: &JobReply, ended: End) -> Option<Failure> {
+    let failure = match ended {
+        Some((JobStateReply::Done, _)) => return None,
+        Some((JobStateReply::Dead, code)) => {
+            let key = if job.state == JobStateReply::Dead {
+                "job-is-dead"
+            } else {
+                "job-round-is-dead"
+            };
+            Failure::new(key).with("code", code.unwrap_or_default().to_string())
         }
-        JobStateReply::Cancelled => Failure::new("job-is-cancelled"),
+        Some((JobStateReply::Cancelled, _)) => Failure::new("job-is-cancelled"),
         _ => Failure::new("job-wait-timeout").with("state", job.state.as_str()),
     };
     Some(failure.with("job", short(&job.id)))

@@ -1,15 +1,17 @@
-//! `roda push`: adds jobs to a queue; returns when they are durable here.
+//! `roda push`: adds jobs to a queue; returns when they are durable here, or on as many members as wanted.
 
+mod copies;
 mod input;
 
 use std::io::{IsTerminal as _, Read as _};
 
 use jiff::Timestamp;
 
+use self::copies::{Last, Wish};
 use self::input::{Part, Shape};
 use super::App;
 use crate::api::client::{Client, encoded};
-use crate::api::job_checks::{key, payload, queue_name};
+use crate::api::job_checks::{copies as copies_of, cron, key, payload, queue_name};
 use crate::api::job_types::{OnCrashReply, PAYLOAD_LEN_MAX, PushJob, PushReply, PushRequest};
 use crate::cli::PushArgs;
 use crate::cli::parse::{duration, future};
@@ -18,9 +20,13 @@ use crate::error::{Failure, Result};
 pub(super) async fn run(app: &App, args: &PushArgs) -> Result<()> {
     queue_name(&args.queue)?;
     let template = template(args, Timestamp::now())?;
+    let wish = wish(args)?;
     let path = format!("/v1/queues/{}/jobs", encoded(&args.queue));
+    let mut last = Last::default();
     if let Some(shape) = shape(app, args)? {
-        return push_parts(app, &path, &template, shape).await;
+        copies::check(app, &wish).await?;
+        push_parts(app, &path, &template, shape, &mut last).await?;
+        return copies::wait(app, &wish, last).await;
     }
     let bytes = match args.payload.as_deref() {
         Some(text) if text != "-" => text.as_bytes().to_vec(),
@@ -32,8 +38,20 @@ pub(super) async fn run(app: &App, args: &PushArgs) -> Result<()> {
         payload: bytes.into(),
         ..template
     };
+    copies::check(app, &wish).await?;
     let mut client = app.connect().await?;
-    push(app, &mut client, &path, vec![job]).await
+    push(app, &mut client, &path, vec![job], &mut last).await?;
+    copies::wait(app, &wish, last).await
+}
+
+/// How many members are to have the jobs.
+fn wish(args: &PushArgs) -> Result<Wish> {
+    let text = args.copies.as_deref().unwrap_or("local");
+    Ok(Wish {
+        copies: copies_of(text)?,
+        text: text.to_owned(),
+        timeout: args.wait.as_deref().map(duration).transpose()?,
+    })
 }
 
 /// How standard input is cut into jobs; `None` if it is not.
@@ -73,6 +91,7 @@ fn template(args: &PushArgs, now: Timestamp) -> Result<PushJob> {
         key: args.key.clone(),
         delay_ms: args.delay.as_deref().map(delay_ms).transpose()?,
         at: args.at.as_deref().map(|at| moment(at, now)).transpose()?,
+        cron: args.cron.as_deref().map(cron_text).transpose()?,
         priority: args.priority,
         max_tries: args.max_tries,
         order_key: args.order_key.clone(),
@@ -82,6 +101,10 @@ fn template(args: &PushArgs, now: Timestamp) -> Result<PushJob> {
 
 fn delay_ms(delay: &str) -> Result<u64> {
     Ok(u64::try_from(duration(delay)?.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn cron_text(text: &str) -> Result<String> {
+    Ok(cron(text)?.to_string())
 }
 
 fn moment(at: &str, now: Timestamp) -> Result<String> {
@@ -100,7 +123,13 @@ fn whole_input() -> Result<Vec<u8>> {
 }
 
 /// While one request is stored, the parts of the next are read; the busier, the larger they grow.
-async fn push_parts(app: &App, path: &str, template: &PushJob, shape: Shape) -> Result<()> {
+async fn push_parts(
+    app: &App,
+    path: &str,
+    template: &PushJob,
+    shape: Shape,
+    last: &mut Last,
+) -> Result<()> {
     let mut client = app.connect().await?;
     let mut input = input::parts(shape);
     let mut chunks = Vec::new();
@@ -122,7 +151,7 @@ async fn push_parts(app: &App, path: &str, template: &PushJob, shape: Shape) -> 
         }
         let count = jobs.len();
         if count > 0 {
-            if let Err(failure) = push(app, &mut client, path, jobs).await {
+            if let Err(failure) = push(app, &mut client, path, jobs, last).await {
                 break Err(failure);
             }
             stored += count;
@@ -138,10 +167,17 @@ async fn push_parts(app: &App, path: &str, template: &PushJob, shape: Shape) -> 
     result
 }
 
-async fn push(app: &App, client: &mut Client, path: &str, jobs: Vec<PushJob>) -> Result<()> {
+async fn push(
+    app: &App,
+    client: &mut Client,
+    path: &str,
+    jobs: Vec<PushJob>,
+    last: &mut Last,
+) -> Result<()> {
     let reply: PushReply = client.post(path, &PushRequest { jobs }).await?;
     let mut out = String::new();
     for job in &reply.jobs {
+        last.add(job);
         if app.ui.json {
             out.push_str(&serde_json::to_string(job).expect("results are plain data"));
         } else {

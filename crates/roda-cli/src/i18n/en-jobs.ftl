@@ -15,14 +15,17 @@ help-push-payload = What the job is about; “-”, or nothing on a pipe, takes 
 help-push-key = Add it only once: the same key and payload again give the same id
 help-push-delay = Start it no sooner than this from now
 help-push-at = Start it no sooner than then: 2026-05-04T03:02:01Z
+help-push-cron = Run it again and again: minute, hour, day, month, weekday, in UTC; or @hourly, @daily, …
 help-push-priority = How urgent, 0 to 9; higher goes first (default: 4)
 help-push-max-tries = How often it is tried before it is dead; 0: without end (default: 5)
 help-push-order-key = Jobs with the same order key run one after the other, in the order of pushing
 help-push-on-crash = After a crash: “resume” from the checkpoint, “retry” from the start, “hold” for an operator (default: resume)
+help-push-copies = Return only when so many members have it on disk, this one included (default: local, this one alone)
+help-push-wait = Wait no longer than this for --copies; the job is stored here all the same
 help-push-lines = A job for each line of standard input
 help-push-null = A job for each part of standard input that ends with a zero byte, as of “find -print0”
 help-push-examples =
-    With --lines and --json, a line is {"{"}"payload": "…"{"}"} and, if wanted, "key", "delay", "at",
+    With --lines and --json, a line is {"{"}"payload": "…"{"}"} and, if wanted, "key", "delay", "at", "cron",
     "priority", "max_tries", "order_key" and "on_crash". Options hold for every line that does
     not say otherwise.
 
@@ -30,6 +33,7 @@ help-push-examples =
       roda push thumbs photo.jpg
       roda push mail --key order-4711 --max-tries 10 < letter.txt
       roda push report --at 2026-12-31T23:00:00Z --on-crash retry monthly
+      roda push report --cron '30 3 * * MON-FRI' --on-crash retry daily
       find . -name '*.wav' -print0 | roda push encode -0
 help-work = Run a command for each job of a queue, one after the other or several at once
 help-work-queue = The queue
@@ -123,6 +127,8 @@ job-cancelled = cancelled
 job-held = held
 job-duplicate = duplicate
 job-cancelling = being cancelled
+job-recurs = { $state }, rounds: { $rounds }
+job-recurs-until = { $state } until { $until }, rounds: { $rounds }
 job-outcome-failed = failed
 job-outcome-again = once more
 job-outcome-returned = given back
@@ -132,6 +138,8 @@ job-label-queue = Queue
 job-label-state = State
 job-label-pushed = Pushed
 job-label-not-before = Not before
+job-label-cron = Comes (UTC)
+job-label-rounds = Rounds
 job-label-duplicate = Same as
 job-label-key = Key
 job-label-order-key = Order key
@@ -145,6 +153,8 @@ job-label-payload = Payload
 job-checkpoint-elsewhere = not on this node
 job-tries = { $tries } failed, at most { $most }
 job-tries-endless = any number
+job-last-round-done = the last one done { $ended }
+job-last-round-dead = the last one dead { $ended } (exit code { $code })
 
 # Results
 push-stored =
@@ -224,6 +234,30 @@ error-job-key-too-long = a key has at most { $most } bytes, this one has { $byte
     .hint = a hash of a long key is a key too
 error-job-key-conflict = key “{ $key }” belongs to job { $job }, which has another payload or other options
     .hint = nothing was stored; choose another key, or see the job: roda job show { $job }
+error-job-copies = “{ $value }” is no number of members
+    .hint = write “local”, “majority”, or a number such as 2
+error-job-copies-too-many = { $wanted } members cannot have it: the group has { $members }
+    .hint = nothing was stored; ask for fewer, or for “majority”
+error-job-copies-timeout = not in time on { $wanted } members: { $copies } of { $members } have it
+    .hint = the job is stored here and will be done; “roda members” shows who is away. Do not push it again without --key
+error-job-copies-interrupted = not yet on { $wanted } members: { $copies } of { $members } have it
+    .hint = the job is stored here and will be done; “roda job cancel ID” takes it back
+error-job-cron-text = a cron expression has at most 200 printable characters
+    .hint = five fields: minute, hour, day, month, weekday; every night at 3:30 UTC is “30 3 * * *”
+error-job-cron-fields = a cron expression has 5 fields, “{ $value }” has { $count }
+    .hint = minute, hour, day, month, weekday, in UTC; quote them: --cron '30 3 * * *'
+error-job-cron-minute = “{ $value }” is no minute of a cron expression
+    .hint = 0 to 59, as in “30”, “0,30”, “10-20”, “*/5”
+error-job-cron-hour = “{ $value }” is no hour of a cron expression
+    .hint = 0 to 23, in UTC, as in “3”, “8-18”, “*/6”
+error-job-cron-day = “{ $value }” is no day of the month of a cron expression
+    .hint = 1 to 31, or L for the last one
+error-job-cron-month = “{ $value }” is no month of a cron expression
+    .hint = 1 to 12, or JAN to DEC
+error-job-cron-weekday = “{ $value }” is no day of the week of a cron expression
+    .hint = 0 (Sunday) to 6, or SUN to SAT, as in “MON-FRI”
+error-job-cron-never = “{ $value }” never comes
+    .hint = is there such a day in this month? L is the last day of any month
 error-job-ended = job { $job } has ended already ({ $state })
     .hint = “roda job show { $job }” tells how; a dead one runs again by “roda job retry { $job }”
 error-job-not-ended = job { $job } is { $state }, so it cannot be tried again
@@ -232,6 +266,8 @@ error-job-attempt-over = attempt { $attempt } of job { $job } is over: it does n
     .hint = nothing was stored; end this process, the job runs elsewhere or has ended
 error-job-is-dead = job { $job } is dead: it failed too often, at last with exit code { $code }
     .hint = “roda job log { $job }” shows what it printed, “roda job retry { $job }” tries it again
+error-job-round-is-dead = this round of job { $job } is dead: it failed too often, at last with exit code { $code }
+    .hint = the next round comes all the same; “roda job show { $job }” says when, “roda job log { $job }” what it printed
 error-job-is-cancelled = job { $job } was cancelled
     .hint = “roda job retry { $job }” runs it after all
 error-job-wait-timeout = job { $job } has not ended in time: it is { $state }

@@ -15,14 +15,17 @@ help-push-payload = Do que trata a tarefa; “-”, ou nada em um pipe, toma tod
 help-push-key = Põe uma só vez: a mesma chave com a mesma carga dá de novo o mesmo id
 help-push-delay = Só começa depois deste tempo
 help-push-at = Só começa a partir deste momento: 2026-05-04T03:02:01Z
+help-push-cron = Roda de novo e de novo: minuto, hora, dia, mês, dia da semana, em UTC; ou @hourly, @daily, …
 help-push-priority = A urgência, de 0 a 9; a maior vai na frente (padrão: 4)
 help-push-max-tries = Quantas vezes se tenta antes de dá-la por morta; 0: sem fim (padrão: 5)
 help-push-order-key = Tarefas com a mesma chave de ordem rodam uma depois da outra, na ordem em que entraram
 help-push-on-crash = Depois de uma queda: “resume” continua do ponto salvo, “retry” recomeça, “hold” espera um operador (padrão: resume)
+help-push-copies = Só volta quando tantos membros a têm no disco, este incluído (padrão: local, só este)
+help-push-wait = Espera no máximo isto por --copies; a tarefa fica guardada aqui do mesmo jeito
 help-push-lines = Uma tarefa para cada linha da entrada padrão
 help-push-null = Uma tarefa para cada parte da entrada padrão terminada por um byte zero, como em “find -print0”
 help-push-examples =
-    Com --lines e --json, uma linha é {"{"}"payload": "…"{"}"} e, se quiser, "key", "delay", "at",
+    Com --lines e --json, uma linha é {"{"}"payload": "…"{"}"} e, se quiser, "key", "delay", "at", "cron",
     "priority", "max_tries", "order_key" e "on_crash". As opções valem para toda linha que não diz
     outra coisa.
 
@@ -30,6 +33,7 @@ help-push-examples =
       roda push miniaturas foto.jpg
       roda push correio --key pedido-4711 --max-tries 10 < carta.txt
       roda push relatório --at 2026-12-31T23:00:00Z --on-crash retry mensal
+      roda push relatório --cron '30 3 * * MON-FRI' --on-crash retry diário
       find . -name '*.wav' -print0 | roda push codificar -0
 help-work = Executa um comando para cada tarefa de uma fila, uma por vez ou várias juntas
 help-work-queue = A fila
@@ -123,6 +127,8 @@ job-cancelled = cancelada
 job-held = retida
 job-duplicate = repetida
 job-cancelling = sendo cancelada
+job-recurs = { $state }, rodadas: { $rounds }
+job-recurs-until = { $state } até { $until }, rodadas: { $rounds }
 job-outcome-failed = falhou
 job-outcome-again = mais uma vez
 job-outcome-returned = devolvida
@@ -132,6 +138,8 @@ job-label-queue = Fila
 job-label-state = Estado
 job-label-pushed = Entrou
 job-label-not-before = Não antes de
+job-label-cron = Volta (UTC)
+job-label-rounds = Rodadas
 job-label-duplicate = Igual a
 job-label-key = Chave
 job-label-order-key = Ordem
@@ -145,6 +153,8 @@ job-label-payload = Carga
 job-checkpoint-elsewhere = não está neste nó
 job-tries = falhas: { $tries }, no máximo { $most }
 job-tries-endless = qualquer número
+job-last-round-done = a última, feita em { $ended }
+job-last-round-dead = a última, morta em { $ended } (código { $code })
 
 # Resultados
 push-stored =
@@ -224,6 +234,30 @@ error-job-key-too-long = uma chave tem no máximo { $most } bytes; esta tem { $b
     .hint = o hash de uma chave longa também é uma chave
 error-job-key-conflict = a chave “{ $key }” é da tarefa { $job }, que tem outra carga ou outras opções
     .hint = nada foi guardado; escolha outra chave, ou veja a tarefa: roda job show { $job }
+error-job-copies = “{ $value }” não é um número de membros
+    .hint = escreva “local”, “majority” ou um número, como 2
+error-job-copies-too-many = { $wanted } membros não podem tê-la: o grupo tem { $members }
+    .hint = nada foi guardado; peça menos, ou “majority”
+error-job-copies-timeout = não chegou a tempo a { $wanted } membros: { $copies } de { $members } a têm
+    .hint = a tarefa está guardada aqui e será feita; “roda members” mostra quem está fora. Não a ponha de novo sem --key
+error-job-copies-interrupted = ainda não está em { $wanted } membros: { $copies } de { $members } a têm
+    .hint = a tarefa está guardada aqui e será feita; “roda job cancel ID” desiste dela
+error-job-cron-text = uma expressão cron tem no máximo 200 caracteres imprimíveis
+    .hint = cinco campos: minuto, hora, dia, mês, dia da semana; toda noite às 3:30 UTC é “30 3 * * *”
+error-job-cron-fields = uma expressão cron tem 5 campos; “{ $value }” tem { $count }
+    .hint = minuto, hora, dia, mês, dia da semana, em UTC; entre aspas: --cron '30 3 * * *'
+error-job-cron-minute = “{ $value }” não é um minuto de expressão cron
+    .hint = de 0 a 59, como em “30”, “0,30”, “10-20”, “*/5”
+error-job-cron-hour = “{ $value }” não é uma hora de expressão cron
+    .hint = de 0 a 23, em UTC, como em “3”, “8-18”, “*/6”
+error-job-cron-day = “{ $value }” não é um dia do mês de expressão cron
+    .hint = de 1 a 31, ou L para o último
+error-job-cron-month = “{ $value }” não é um mês de expressão cron
+    .hint = de 1 a 12, ou JAN a DEC
+error-job-cron-weekday = “{ $value }” não é um dia da semana de expressão cron
+    .hint = de 0 (domingo) a 6, ou SUN a SAT, como em “MON-FRI”
+error-job-cron-never = “{ $value }” nunca chega
+    .hint = existe esse dia nesse mês? L é o último dia de qualquer mês
 error-job-ended = a tarefa { $job } já terminou ({ $state })
     .hint = “roda job show { $job }” diz como; uma morta roda de novo com “roda job retry { $job }”
 error-job-not-ended = a tarefa { $job } está em { $state }, e por isso não pode ser tentada de novo
@@ -232,6 +266,8 @@ error-job-attempt-over = a tentativa { $attempt } da tarefa { $job } acabou: ela
     .hint = nada foi guardado; encerre este processo, a tarefa roda em outro lugar ou terminou
 error-job-is-dead = a tarefa { $job } está morta: falhou vezes demais, por último com o código de saída { $code }
     .hint = “roda job log { $job }” mostra o que ela imprimiu, “roda job retry { $job }” tenta de novo
+error-job-round-is-dead = esta rodada da tarefa { $job } está morta: falhou demais, por último com o código { $code }
+    .hint = a próxima rodada vem do mesmo jeito; “roda job show { $job }” diz quando, “roda job log { $job }” o que ela imprimiu
 error-job-is-cancelled = a tarefa { $job } foi cancelada
     .hint = “roda job retry { $job }” a executa mesmo assim
 error-job-wait-timeout = a tarefa { $job } não terminou a tempo: está em { $state }

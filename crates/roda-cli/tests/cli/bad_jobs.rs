@@ -88,6 +88,38 @@ fn push_options_that_cannot_be() {
 }
 
 #[test]
+fn times_and_copies_that_cannot_be() {
+    let push = |options: &[&str], error: &str| {
+        let mut all = vec!["push", "q", "x"];
+        all.extend(options);
+        check(&all, 2, error);
+    };
+    push(
+        &["--cron", "0 * * * *", "--delay", "5s"],
+        "error: “--cron <EXPR>” does not go with “--delay <DURATION>”",
+    );
+    push(
+        &["--cron", "0 * * * *", "--order-key", "o"],
+        "error: “--cron <EXPR>” does not go with “--order-key <KEY>”",
+    );
+    push(
+        &["--cron", "0 25 * * *"],
+        "error: “25” is no hour of a cron expression",
+    );
+    push(&["--cron", "0 0 30 2 *"], "error: “0 0 30 2 *” never comes");
+    push(
+        &["--cron", "@reboot"],
+        "error: a cron expression has 5 fields, “@reboot” has 1",
+    );
+    push(&["--copies", "0"], "error: “0” is no number of members");
+    push(&["--copies", "all"], "error: “all” is no number of members");
+    push(
+        &["--copies", "2", "--wait", "5"],
+        "error: “5” is no duration",
+    );
+}
+
+#[test]
 fn payloads_that_cannot_be() {
     let error = "error: a payload has at most 24576 bytes, this one has more";
     check(&["push", "q", &"x".repeat(24_577)], 1, error);

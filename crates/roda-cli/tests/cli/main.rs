@@ -7,6 +7,7 @@
 mod bad_input;
 mod bad_jobs;
 mod bad_locks;
+mod copies;
 mod fake_node;
 mod jobs;
 mod locks;

@@ -84,6 +84,9 @@ pub enum Input<'a> {
     Batch(&'a [u8]),
     /// Group keys came over a stream from a member.
     Keys(Vec<EpochRecord>),
+    /// Up to which entry of each author somebody wants to know who has it; replaces what was wanted before.
+    /// Authors beyond [`COPIES_AUTHORS_MAX`](crate::COPIES_AUTHORS_MAX) are not looked for.
+    WantCopies(BTreeMap<AuthorId, Seq>),
     /// A catch-up that [`Event::CatchUp`] asked for has ended, well or not.
     CatchUpEnded {
         /// Whether the peer said `Done`.
@@ -220,6 +223,8 @@ pub enum Event {
     Stable(Hlc),
     /// Members, nicks, presence or invites changed; ask [`crate::Engine::members`].
     MembersChanged,
+    /// More members are known to have wanted entries; ask [`crate::Engine::holders`].
+    CopiesChanged,
     /// Another group key is used for sending.
     EpochChanged(EpochTag),
     /// A member was heard at an address; worth remembering for the next start.

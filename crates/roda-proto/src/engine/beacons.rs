@@ -112,6 +112,11 @@ impl Beacons {
         Some(self.at)
     }
 
+    /// Asks senders to tell what they have.
+    pub(super) fn ask(&mut self, tags: impl IntoIterator<Item = SenderTag>) {
+        self.asks.extend(tags);
+    }
+
     fn add_contact(&mut self, address: SocketAddr, now: Timestamp) {
         let known = self
             .contacts
@@ -387,6 +392,7 @@ impl Engine {
         self.settle_by(&beacon);
         self.catch_up_by(author, &beacon);
         self.compare(&beacon);
+        self.note_copies(author, &beacon);
         self.frontier.mark();
         Ok(())
     }

@@ -9,6 +9,7 @@ mod beacons;
 mod budget;
 mod catch_up;
 mod commands;
+mod copies;
 mod datagrams;
 mod frontier;
 mod keys;
@@ -44,6 +45,8 @@ use crate::wire::join::group_tag;
 use beacons::Beacons;
 use budget::Budget;
 use catch_up::CatchUps;
+pub use copies::COPIES_AUTHORS_MAX;
+use copies::Copies;
 use frontier::Frontier;
 use keys::Keys;
 
@@ -90,6 +93,7 @@ pub struct Engine {
     clock: Clock,
     beacons: Beacons,
     catch_ups: CatchUps,
+    copies: Copies,
     frontier: Frontier,
     keys: Keys,
     in_flight: VecDeque<(WriteId, InFlight)>,
@@ -165,6 +169,7 @@ impl Engine {
             clock: Clock::new(clock),
             beacons: Beacons::new(&config, now.mono, &mut rng),
             catch_ups: CatchUps::default(),
+            copies: Copies::default(),
             frontier: Frontier::new(clock),
             keys: Keys::default(),
             in_flight: VecDeque::new(),
@@ -217,6 +222,10 @@ impl Engine {
                 self.on_keys(epochs);
                 Ok(())
             }
+            Input::WantCopies(wanted) => {
+                self.on_want_copies(wanted);
+                Ok(())
+            }
             Input::CatchUpEnded { complete } => {
                 self.on_catch_up_ended(complete);
                 Ok(())
@@ -241,6 +250,7 @@ impl Engine {
         self.poll_keys();
         self.poll_catch_ups();
         self.poll_frontier();
+        self.poll_copies();
         self.poll_beacons();
         if self.has_refused_busy && self.outbox.is_half_empty() {
             self.has_refused_busy = false;
@@ -265,6 +275,7 @@ impl Engine {
             self.secure.next_deadline().map(|at| (at, "forget key")),
             self.frontier.next_deadline().map(|at| (at, "frontier")),
             self.catch_ups.next_deadline().map(|at| (at, "catch up")),
+            self.copies.next_deadline().map(|at| (at, "copies")),
         ];
         deadlines
             .into_iter()

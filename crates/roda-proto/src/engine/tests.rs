@@ -1,5 +1,7 @@
 //! Engines wired together without faults; faults are the simulator's work.
 
+mod copies;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::string::{String, ToString};
 use std::vec;
@@ -81,6 +83,9 @@ struct Host {
     stable: Hlc,
     catch_up: bool,
     expelled: bool,
+    /// Writes are kept and not confirmed.
+    is_disk_slow: bool,
+    unwritten: Vec<WriteId>,
 }
 
 impl Host {
@@ -170,6 +175,8 @@ impl Net {
             stable: Hlc::ZERO,
             catch_up: false,
             expelled: false,
+            is_disk_slow: false,
+            unwritten: Vec::new(),
         });
         index
     }
@@ -320,6 +327,10 @@ impl Net {
             match host.engine.poll_output() {
                 Output::Persist { id, records } => {
                     host.disk.write(records);
+                    if host.is_disk_slow {
+                        host.unwritten.push(id);
+                        continue;
+                    }
                     let _never_refused = host.engine.handle_input(self.now, Input::Persisted(id));
                 }
                 Output::Transmit { to, payload } => datagrams.push_back((index, to, payload)),

@@ -48,7 +48,7 @@ pub struct Peer {
     /// Its last beacon.
     pub beacon: Beacon,
     first_heard: Timestamp,
-    heard: Timestamp,
+    pub(crate) heard: Timestamp,
     heard_by_multicast: Option<Timestamp>,
     down: bool,
     /// It asked to get group datagrams by unicast, until then.

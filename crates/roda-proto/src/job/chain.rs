@@ -294,11 +294,13 @@ impl FactKind {
     }
 }
 
+/// Done for good: a recurring job is due again.
 const fn is_done(end: &Fact) -> bool {
     matches!(
         end.kind,
         FactKind::End {
             outcome: Outcome::Done,
+            next: None,
             ..
         }
     )

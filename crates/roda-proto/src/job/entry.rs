@@ -154,13 +154,16 @@ pub struct End {
     #[n(4)]
     #[cbor(with = "minicbor::bytes")]
     pub output: Vec<u8>,
+    /// When the job is due again, should its round be over with this.
+    #[n(5)]
+    pub next: Option<WallTime>,
 }
 
 /// How an attempt ended, as the worker saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub enum Outcome {
-    /// Well; the job is done for good.
+    /// Well; the job, or its round, is done for good.
     #[n(0)]
     Done,
     /// Not well.
@@ -197,6 +200,9 @@ pub struct Lost {
     /// What the claimer wrote about the attempt beyond this entry of its log does not count.
     #[n(2)]
     pub last: Seq,
+    /// When the job is due again, should its round be over with this.
+    #[n(3)]
+    pub next: Option<WallTime>,
 }
 
 /// Which limit an entry breaks.
@@ -214,6 +220,9 @@ pub enum EntryError {
     /// More than [`JOBS_PER_ENTRY_MAX`].
     #[error("an entry is about at most {JOBS_PER_ENTRY_MAX} jobs, this one about {0}")]
     Jobs(usize),
+    /// A recurring job never ends, so those behind it would wait for ever.
+    #[error("a recurring job cannot have an order key")]
+    RecurringInOrder,
 }
 
 impl JobEntry {
@@ -246,6 +255,9 @@ impl JobEntry {
         };
         let jobs = |len| within(len, JOBS_PER_ENTRY_MAX, EntryError::Jobs);
         match self {
+            Self::Push { options, .. } if options.cron.is_some() && options.order_key.is_some() => {
+                Err(EntryError::RecurringInOrder)
+            }
             Self::Push { payload, .. } => {
                 within(payload.len(), PAYLOAD_LEN_MAX, EntryError::Payload)
             }

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 
 use super::{AttemptId, End, JobEntry, JobId, Lost, Outcome, Place, WorkerId};
 use crate::id::{Hash, Seq};
-use crate::time::Hlc;
+use crate::time::{Hlc, WallTime};
 use crate::token::Fence;
 
 /// What an entry says about a job.
@@ -79,6 +79,9 @@ pub enum FactKind {
         /// After how many milliseconds.
         #[n(3)]
         millis: u64,
+        /// When a recurring job is due again.
+        #[n(4)]
+        next: Option<WallTime>,
     },
     /// An attempt's worker is dead.
     #[n(3)]
@@ -95,6 +98,9 @@ pub enum FactKind {
         /// The claimer's last entry that counts for it.
         #[n(3)]
         last: Seq,
+        /// When a recurring job is due again.
+        #[n(4)]
+        next: Option<WallTime>,
     },
     /// Not wanted any more.
     #[n(4)]
@@ -186,6 +192,7 @@ fn ended(worker: WorkerId, end: &End) -> (JobId, FactKind) {
         attempt: end.attempt,
         outcome: end.outcome,
         millis: end.millis,
+        next: end.next,
     };
     (end.job, kind)
 }
@@ -196,6 +203,7 @@ fn died(worker: WorkerId, fence: Fence, lost: &Lost) -> (JobId, FactKind) {
         fence,
         attempt: lost.attempt,
         last: lost.last,
+        next: lost.next,
     };
     (lost.job, kind)
 }

@@ -3,7 +3,7 @@
 use super::{AttemptId, JobEntry, JobId, PushOptions};
 use crate::crypto;
 use crate::id::Hash;
-use crate::time::Hlc;
+use crate::time::{Hlc, WallTime};
 
 /// A push that has the same key as others of its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +27,16 @@ pub fn winner(rivals: impl IntoIterator<Item = KeyRival>) -> Option<JobId> {
     first.map(|rival| rival.job)
 }
 
-/// Tells whether two pushes ask for the same: BLAKE3 of payload and options.
+/// Tells whether two pushes ask for the same: BLAKE3 of payload and options. When a recurring job is due
+/// first follows from when it was pushed, so this makes no difference.
 #[must_use]
 pub fn push_hash(payload: &[u8], options: &PushOptions) -> Hash {
-    let push = JobEntry::Push {
-        payload: payload.to_vec(),
-        options: options.clone(),
-    };
+    let mut options = options.clone();
+    if options.cron.is_some() {
+        options.not_before = WallTime(0);
+    }
+    let payload = payload.to_vec();
+    let push = JobEntry::Push { payload, options };
     crypto::content_hash(&push.encode())
 }
 
@@ -41,6 +44,7 @@ pub fn push_hash(payload: &[u8], options: &PushOptions) -> Hash {
 mod tests {
     use super::*;
     use crate::id::{AuthorId, Seq};
+    use crate::job::CronExpr;
     use crate::token::Fence;
 
     fn rival(author: u8, hlc: u64, fence: Option<u64>) -> KeyRival {
@@ -81,5 +85,17 @@ mod tests {
             ..options
         };
         assert_ne!(hash, push_hash(b"a", &other));
+    }
+
+    #[test]
+    fn a_recurring_job_is_the_same_whenever_it_was_pushed() {
+        let at = |cron: &str, not_before| PushOptions {
+            cron: Some(CronExpr::new(cron).unwrap()),
+            not_before: WallTime(not_before),
+            ..PushOptions::default()
+        };
+        let hash = push_hash(b"a", &at("0 * * * *", 1));
+        assert_eq!(hash, push_hash(b"a", &at("0 * * * *", 2)));
+        assert_ne!(hash, push_hash(b"a", &at("1 * * * *", 1)));
     }
 }

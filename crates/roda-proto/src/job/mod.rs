@@ -15,6 +15,7 @@
 
 mod chain;
 mod checkpoint;
+mod cron;
 mod entry;
 mod fact;
 mod fold;
@@ -30,6 +31,7 @@ mod view;
 
 pub use chain::{Attempt, AttemptEnd, attempts};
 pub use checkpoint::{BLOB_LEN_MAX, Checkpoint, CheckpointState, STATE_LEN_MAX};
+pub use cron::{CRON_LEN_MAX, CronExpr, CronExprError, Recurrence, RoundEnd};
 pub use entry::{
     Claimed, End, EntryError, JOBS_PER_ENTRY_MAX, JobEntry, Lost, OUTPUT_LEN_MAX, Outcome,
 };

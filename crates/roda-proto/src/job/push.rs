@@ -6,6 +6,7 @@ use core::fmt;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
+use super::CronExpr;
 use crate::time::WallTime;
 use crate::token::Priority;
 
@@ -137,6 +138,10 @@ pub struct PushOptions {
     /// What becomes of it when its worker dies.
     #[n(5)]
     pub on_crash: OnCrash,
+    /// It comes again then, for ever; `not_before` is the first time. Never with an order key: those
+    /// behind it would wait for ever.
+    #[n(6)]
+    pub cron: Option<CronExpr>,
 }
 
 impl Default for PushOptions {
@@ -148,6 +153,7 @@ impl Default for PushOptions {
             tries_max: TRIES_MAX_DEFAULT,
             order_key: None,
             on_crash: OnCrash::default(),
+            cron: None,
         }
     }
 }

@@ -7,7 +7,8 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use super::{
-    AttemptId, Fact, FactKind, JobState, OnCrash, Outcome, Place, PushOptions, SavedAt, WorkerId,
+    AttemptId, Fact, FactKind, JobState, OnCrash, Outcome, Place, PushOptions, Recurrence,
+    RoundEnd, SavedAt, WorkerId,
 };
 use crate::id::Seq;
 use crate::time::{Hlc, WallTime};
@@ -60,6 +61,8 @@ pub struct Job {
     pub(super) pushed: Hlc,
     #[n(16)]
     pub(super) not_before: WallTime,
+    #[n(17)]
+    pub(super) recurrence: Option<Recurrence>,
 }
 
 /// What the attempts say, without the operators.
@@ -137,7 +140,7 @@ pub enum Unfit {
 impl Job {
     /// A job of which nothing but the push is known.
     #[must_use]
-    pub const fn new(pushed: Hlc, options: &PushOptions) -> Self {
+    pub fn new(pushed: Hlc, options: &PushOptions) -> Self {
         Self {
             tries_max: options.tries_max,
             on_crash: options.on_crash,
@@ -158,6 +161,10 @@ impl Job {
             is_loose: false,
             pushed,
             not_before: options.not_before,
+            recurrence: options
+                .cron
+                .clone()
+                .map(|cron| Recurrence::new(cron, options.not_before)),
         }
     }
 
@@ -167,6 +174,10 @@ impl Job {
             tries_max: self.tries_max,
             on_crash: self.on_crash,
             not_before: self.not_before,
+            cron: self
+                .recurrence
+                .as_ref()
+                .map(|recurring| recurring.cron.clone()),
             ..PushOptions::default()
         };
         Self::new(self.pushed, &options)
@@ -209,18 +220,20 @@ impl Job {
                 attempt,
                 outcome,
                 millis,
+                next,
             } => {
                 self.hear(fact, attempt, Some(worker))?;
                 self.ended = Some(fact.place);
                 self.millis = millis;
-                self.end(outcome);
+                self.end(outcome, (fact.hlc, next));
             }
             FactKind::Lose {
                 worker,
                 attempt,
                 last,
+                next,
                 fence: _,
-            } => self.lose(fact.place, worker, attempt, last)?,
+            } => self.lose(fact, (worker, attempt), last, next)?,
             FactKind::Cancel { generation } => {
                 self.marks.entry(generation).or_default().is_cancelled = true;
             }
@@ -316,24 +329,34 @@ impl Job {
         }
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, outcome: Outcome, (hlc, next): (Hlc, Option<WallTime>)) {
         let at_once = Phase::Waiting {
             not_before: WallTime(0),
         };
         (self.phase, self.code) = match outcome {
-            Outcome::Done => (Phase::Done, Some(0)),
+            Outcome::Done => (self.end_round(Phase::Done, hlc, next), Some(0)),
             Outcome::Failed { code, retry_at } => {
                 let retried = Phase::Waiting {
                     not_before: retry_at,
                 };
-                (self.failed(Some(code), retried), Some(code))
+                let phase = match self.failed(Some(code)) {
+                    Some(dead) => self.end_round(dead, hlc, next),
+                    None => retried,
+                };
+                (phase, Some(code))
             }
             Outcome::Again | Outcome::Returned => (at_once, None),
             Outcome::Cancelled => (Phase::Cancelled, None),
         };
     }
 
-    fn lose(&mut self, place: Place, by: WorkerId, of: AttemptId, last: Seq) -> Result<(), Unfit> {
+    fn lose(
+        &mut self,
+        fact: &Fact,
+        of: (WorkerId, AttemptId),
+        last: Seq,
+        next: Option<WallTime>,
+    ) -> Result<(), Unfit> {
         let Phase::Running {
             attempt,
             worker,
@@ -344,40 +367,58 @@ impl Job {
         else {
             return Err(Unfit::NotRunning);
         };
-        if (attempt, worker) != (of, by) {
+        if (worker, attempt) != of {
             return Err(Unfit::NotRunning);
         }
         // Whoever does not even know of the claim still knows that its worker is dead.
         if seen > last.max(claim.seq) {
             return Err(Unfit::OutOfOrder);
         }
-        self.ended = Some(place);
+        self.ended = Some(fact.place);
         self.code = None;
         let at_once = Phase::Waiting {
             not_before: WallTime(0),
         };
-        self.phase = if has_progress {
-            at_once
+        let dead = if has_progress {
+            None
         } else {
-            self.failed(None, at_once)
+            self.failed(None)
         };
-        match self.on_crash {
-            OnCrash::Resume => {}
-            OnCrash::Retry => self.checkpoints.clear(),
-            OnCrash::Hold => self.phase = Phase::Held,
+        if self.on_crash == OnCrash::Retry {
+            self.checkpoints.clear();
         }
+        self.phase = match dead {
+            // An operator decides before anything else comes, the next round as well.
+            _ if self.on_crash == OnCrash::Hold => Phase::Held,
+            Some(dead) => self.end_round(dead, fact.hlc, next),
+            None => at_once,
+        };
         Ok(())
     }
 
-    /// Counts a failed try.
-    fn failed(&mut self, code: Option<i32>, otherwise: Phase) -> Phase {
+    /// Counts a failed try. Whether it was one too many.
+    fn failed(&mut self, code: Option<i32>) -> Option<Phase> {
         self.tries = self.tries.saturating_add(1);
         let tries_max = u32::from(self.tries_max);
-        if tries_max > 0 && self.tries >= tries_max {
-            Phase::Dead { code }
-        } else {
-            otherwise
-        }
+        (tries_max > 0 && self.tries >= tries_max).then_some(Phase::Dead { code })
+    }
+
+    /// The job is over, or only its round, if it is to come again.
+    fn end_round(&mut self, over: Phase, hlc: Hlc, next: Option<WallTime>) -> Phase {
+        let Some(recurrence) = &mut self.recurrence else {
+            return over;
+        };
+        let (is_dead, code) = match over {
+            Phase::Dead { code } => (true, code),
+            _ => (false, Some(0)),
+        };
+        recurrence.end_round(RoundEnd { hlc, is_dead, code }, next);
+        let Some(not_before) = next else {
+            return over;
+        };
+        self.tries = 0;
+        self.checkpoints.clear();
+        Phase::Waiting { not_before }
     }
 
     /// Begins the next generation, and the next, as long as the present one is over and was retried.

@@ -1,7 +1,9 @@
 //! What a job tells of itself.
 
 use super::state::Phase;
-use super::{AttemptId, Claimed, Job, JobId, JobState, OnCrash, Place, Running, SavedAt};
+use super::{
+    AttemptId, Claimed, Job, JobId, JobState, OnCrash, Place, Recurrence, Running, SavedAt,
+};
 use crate::time::Hlc;
 
 impl Job {
@@ -102,6 +104,12 @@ impl Job {
     #[must_use]
     pub fn checkpoints(&self) -> &[SavedAt] {
         &self.checkpoints
+    }
+
+    /// What is known of its rounds, if it comes again.
+    #[must_use]
+    pub const fn recurrence(&self) -> Option<&Recurrence> {
+        self.recurrence.as_ref()
     }
 
     /// Exit code of the last attempt that ended, if it told one.

@@ -1,8 +1,8 @@
 //! Job entries.
 
 use roda_proto::job::{
-    AttemptId, Checkpoint, Claimed, End, JobEntry, JobId, JobKey, Lost, OnCrash, Outcome, Place,
-    PushOptions, WorkerId,
+    AttemptId, Checkpoint, Claimed, CronExpr, End, JobEntry, JobId, JobKey, Lost, OnCrash, Outcome,
+    Place, PushOptions, WorkerId,
 };
 use roda_proto::token::{Fence, Priority};
 use roda_proto::{Seq, WallTime};
@@ -45,12 +45,20 @@ impl Vectors {
             tries_max: 5,
             order_key: key("ana"),
             on_crash: OnCrash::Hold,
+            cron: None,
         };
         let payload = b"send".to_vec();
         self.add_job("job-push", &JobEntry::Push { payload, options });
         let payload = Vec::new();
         let options = PushOptions::default();
         self.add_job("job-push-plain", &JobEntry::Push { payload, options });
+        let payload = Vec::new();
+        let options = PushOptions {
+            not_before: WallTime(1_700_000_000_000),
+            cron: Some(CronExpr::new("20 22 * * *").unwrap()),
+            ..PushOptions::default()
+        };
+        self.add_job("job-push-recurring", &JobEntry::Push { payload, options });
     }
 
     fn add_attempts(&mut self) {
@@ -96,16 +104,40 @@ impl Vectors {
             outcome,
             millis: 250,
             output: b"x".to_vec(),
+            next: None,
         });
         let ends = ends.to_vec();
         self.add_job("job-end", &JobEntry::End { worker, ends });
-        let last = Seq(7);
-        let lost = vec![Lost { job, attempt, last }];
-        let lose = JobEntry::Lose {
-            worker,
-            fence,
-            lost,
+        self.add_losses(attempt);
+    }
+
+    fn add_losses(&mut self, attempt: AttemptId) {
+        let (worker, fence, job) = (WORKER, FENCE, job());
+        let next = Some(WallTime(1_700_086_800_000));
+        let end = End {
+            job,
+            attempt,
+            outcome: Outcome::Done,
+            millis: 250,
+            output: b"x".to_vec(),
+            next,
         };
-        self.add_job("job-lose", &lose);
+        let ends = vec![end];
+        self.add_job("job-end-round", &JobEntry::End { worker, ends });
+        for (name, next) in [("job-lose", None), ("job-lose-round", next)] {
+            let last = Seq(7);
+            let lost = vec![Lost {
+                job,
+                attempt,
+                last,
+                next,
+            }];
+            let lose = JobEntry::Lose {
+                worker,
+                fence,
+                lost,
+            };
+            self.add_job(name, &lose);
+        }
     }
 }

@@ -77,6 +77,7 @@ fn store(jobs: u8) -> (tempfile::TempDir, Store) {
                 retry_at: WallTime(0),
             },
             millis: 1,
+            next: None,
             output: Vec::new(),
         }],
     });

@@ -11,6 +11,7 @@ use roda_proto::job::{
 use roda_proto::token::Fence;
 use roda_store::{JobRow, LoadedPayload, LoadedState, Reader, StoreError};
 
+use super::calendar::next_round;
 use super::{LoadedProgress, Progress, Queue};
 use crate::driver::wall;
 use crate::error::{Error, Result};
@@ -96,12 +97,12 @@ impl Queue {
         let mut offer = Offer::default();
         let mut claimed = Vec::new();
         let room = free.min(CLAIM_MAX);
-        for (id, running) in self.node.running_of(hold.worker).await? {
-            let attempt = (id, running.attempt);
+        for (row, running) in self.node.running_of(hold.worker).await? {
+            let attempt = (row.id, running.attempt);
             if !known.contains(&attempt) {
                 claimed.push(attempt);
             } else if running.cancel_wanted {
-                offer.cancel.push(id);
+                offer.cancel.push(row.id);
             }
         }
         let room = room.saturating_sub(claimed.len());
@@ -197,21 +198,21 @@ impl Queue {
     pub async fn end(&self, hold: WorkerHold, ended: Vec<EndedAttempt>) -> Result<()> {
         self.node.check_worker(hold)?;
         let running = self.node.running_of(hold.worker).await?;
-        let runs = |end: &EndedAttempt| {
+        let counted = |end: EndedAttempt| {
             let mut running = running.iter();
-            running.any(|(id, one)| (*id, one.attempt) == (end.id, end.attempt))
-        };
-        let ends: Vec<End> = ended
-            .into_iter()
-            .filter(runs)
-            .map(|end| End {
+            let is_meant =
+                |(row, one): &&(JobRow, Running)| (row.id, one.attempt) == (end.id, end.attempt);
+            let (row, _) = running.find(is_meant)?;
+            Some(End {
                 job: end.id,
                 attempt: end.attempt,
                 outcome: end.outcome,
                 millis: end.millis,
                 output: end.output,
+                next: next_round(&row.job),
             })
-            .collect();
+        };
+        let ends: Vec<End> = ended.into_iter().filter_map(counted).collect();
         if ends.is_empty() {
             return Ok(());
         }
@@ -234,10 +235,10 @@ impl Node {
         }
     }
 
-    async fn running_of(&self, worker: WorkerId) -> Result<Vec<(JobId, Running)>> {
+    async fn running_of(&self, worker: WorkerId) -> Result<Vec<(JobRow, Running)>> {
         let rows = self.read(move |reader| reader.running_of(&worker)).await?;
         let running = rows.into_iter().filter_map(|row| match row.state {
-            JobState::Running(running) => Some((row.id, running)),
+            JobState::Running(running) => Some((row, running)),
             _ => None,
         });
         Ok(running.collect())

@@ -1,5 +1,6 @@
 //! Jobs: work that is shared out, survives crashes, and is completed once.
 
+mod calendar;
 mod claim;
 mod copies;
 mod progress;
@@ -20,6 +21,7 @@ use crate::link::Links;
 use crate::node::Node;
 use crate::types::Receipt;
 
+pub use self::calendar::{CronError, CronField, next_time, parse_cron};
 pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
 use self::copies::Copier;
 use self::progress::BLOBS_SAVED_MAX;
@@ -30,10 +32,10 @@ pub(crate) use self::serving::{Served, Serving};
 use self::undertaker::Undertaker;
 pub use self::worker::{JobResult, RunningJob, WorkerOptions};
 pub use roda_proto::job::{
-    Attempt, AttemptEnd, AttemptId, BLOB_LEN_MAX, EntryError, Job, JobId, JobKey, JobKeyError,
-    JobPrefix, JobState, OUTPUT_LEN_MAX, OnCrash, Outcome, PAYLOAD_LEN_MAX, PRIORITY_DEFAULT,
-    PushOptions, QUEUE_LEN_MAX, QueueName, Running, STATE_LEN_MAX, SavedAt, StateKind,
-    TRIES_MAX_DEFAULT, WorkerId, worker_lock,
+    Attempt, AttemptEnd, AttemptId, BLOB_LEN_MAX, CronExpr, CronExprError, EntryError, Job, JobId,
+    JobKey, JobKeyError, JobPrefix, JobState, OUTPUT_LEN_MAX, OnCrash, Outcome, PAYLOAD_LEN_MAX,
+    PRIORITY_DEFAULT, PushOptions, QUEUE_LEN_MAX, QueueName, Recurrence, RoundEnd, Running,
+    STATE_LEN_MAX, SavedAt, StateKind, TRIES_MAX_DEFAULT, WorkerId, worker_lock,
 };
 pub use roda_store::{
     AttemptInfo, BLOBS_LEN_MAX, CheckpointInfo, JobInfo, JobRow, LoadedPayload, QueueStats,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use roda_proto::Hash;
 use roda_proto::job::{JobEntry, JobId, JobKey, PushOptions, QueueName, push_hash};
+use roda_proto::{Hash, WallTime};
 
-use super::Queue;
+use super::{CronError, Queue, next_time, parse_cron};
+use crate::driver::wall;
 use crate::error::{Error, Result};
 use crate::types::Receipt;
 
@@ -29,7 +30,8 @@ pub struct Pushed {
 
 impl Queue {
     /// Adds a job; returns when it survives power loss here. A job whose key is known, with the same
-    /// payload and options, is not added again.
+    /// payload and options, is not added again. A recurring one is first run when its expression says so, or at
+    /// `not_before` if that is given.
     ///
     /// Keys are compared with what this node knows. Of pushes with one key on members that cannot hear
     /// each other, all are stored and one is run.
@@ -37,7 +39,7 @@ impl Queue {
     /// Cancel-safe in this sense: dropped, the job may or may not be added.
     ///
     /// # Errors
-    /// [`Error::JobKeyConflict`], [`Error::JobEntry`], [`Error::DiskFull`] and the like.
+    /// [`Error::JobKeyConflict`], [`Error::JobEntry`], [`Error::Cron`], [`Error::DiskFull`] and the like.
     pub async fn push(&self, job: NewJob) -> Result<Pushed> {
         let pushed = self.push_all(vec![job]).await?;
         pushed.first().copied().ok_or(Error::Stopped)
@@ -132,7 +134,18 @@ struct Plan {
 
 impl Plan {
     async fn add(&mut self, queue: &Queue, job: NewJob) -> Result<()> {
-        let NewJob { payload, options } = job;
+        let NewJob {
+            payload,
+            mut options,
+        } = job;
+        if let Some(cron) = &options.cron {
+            let cron = parse_cron(cron.as_str()).map_err(Error::Cron)?;
+            if options.not_before == WallTime(0) {
+                options.not_before =
+                    next_time(&cron, wall()).ok_or(Error::Cron(CronError::Never))?;
+            }
+            options.cron = Some(cron);
+        }
         let at = self.bodies.len();
         if let Some(key) = options.key.clone() {
             let hash = push_hash(&payload, &options);

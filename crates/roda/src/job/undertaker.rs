@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::WorkerHold;
+use super::calendar::next_round;
 use crate::error::Result;
 use crate::node::Node;
 
@@ -94,6 +95,7 @@ impl Node {
                     job: row.id,
                     attempt: running.attempt,
                     last,
+                    next: next_round(&row.job),
                 });
             }
             Ok(lost)

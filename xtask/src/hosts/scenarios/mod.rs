@@ -53,6 +53,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: locks::wired_is_twice_as_fast,
     },
     Scenario {
+        name: "job-recurring",
+        about: "a job comes each minute, on whichever host works; a push waits until others have it",
+        run: jobs::a_recurring_job_comes_again_elsewhere,
+    },
+    Scenario {
         name: "lock-full-disk",
         about: "the leader's disk is full: locks go on elsewhere, and there too once it has room",
         run: locks::a_full_disk_is_survived,

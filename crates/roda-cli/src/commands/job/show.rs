@@ -1,7 +1,7 @@
 //! All about a job, for people.
 
 use crate::api::blob::Blob;
-use crate::api::job_types::{AttemptReply, JobDetailReply, SavedReply};
+use crate::api::job_types::{AttemptReply, JobDetailReply, JobReply, JobStateReply, SavedReply};
 use crate::commands::columns::{Row, aligned, node_name, time};
 use crate::commands::jobs::table::{progress, state};
 use crate::output::{Colour, Ui, escaped, escaped_bytes};
@@ -35,6 +35,8 @@ fn rows(ui: &Ui, detail: &JobDetailReply) -> Vec<(&'static str, String)> {
         }
     };
     optional("job-label-not-before", job.not_before.as_deref().map(safe));
+    optional("job-label-cron", job.cron.as_deref().map(safe));
+    optional("job-label-rounds", rounds(ui, job));
     optional("job-label-duplicate", job.duplicate_of.as_deref().map(safe));
     optional("job-label-key", job.key.as_deref().map(safe));
     optional("job-label-order-key", job.order_key.as_deref().map(safe));
@@ -76,6 +78,26 @@ fn checkpoint(ui: &Ui, saved: &SavedReply) -> Option<String> {
     ];
     let told: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     Some(told.join(" · "))
+}
+
+/// How many are over, and how the last one ended.
+fn rounds(ui: &Ui, job: &JobReply) -> Option<String> {
+    let count = job.rounds?.to_string();
+    let Some(last) = &job.last_round else {
+        return Some(count);
+    };
+    let key = match last.state {
+        JobStateReply::Dead => "job-last-round-dead",
+        _ => "job-last-round-done",
+    };
+    let code = last
+        .code
+        .map_or_else(|| "-".to_owned(), |code| code.to_string());
+    let values = [
+        ("ended", escaped(&last.ended).into_owned().into()),
+        ("code", code.into()),
+    ];
+    Some(format!("{count}; {}", ui.text(key, &values)))
 }
 
 /// On one line, and not longer than a screen.
@@ -131,7 +153,7 @@ const PAYLOAD_SHOWN: usize = 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::job_types::{Attempt, JobStateReply};
+    use crate::api::job_types::Attempt;
     use crate::api::lock_types::NodeName;
     use crate::commands::jobs::table::tests::job;
     use crate::i18n::Language;

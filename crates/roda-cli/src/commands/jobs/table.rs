@@ -76,8 +76,7 @@ fn row(ui: &Ui, job: &JobReply) -> Row {
             node,
             job.millis.map(time).unwrap_or_default(),
             job.code.map(|code| code.to_string()).unwrap_or_default(),
-            // To the second: 2026-05-04T03:02:01.123Z.
-            escaped(job.pushed.get(..19).unwrap_or(&job.pushed)).replace('T', " "),
+            seconds(&job.pushed),
         ],
     )
 }
@@ -87,7 +86,24 @@ pub(in crate::commands) fn state(ui: &Ui, job: &JobReply) -> String {
     if job.cancel_wanted && job.state == JobStateReply::Running {
         return ui.text("job-cancelling", &[]);
     }
-    ui.text(job.state.key(), &[])
+    let state = ui.text(job.state.key(), &[]);
+    let Some(rounds) = job.rounds else {
+        return state;
+    };
+    let values = [("state", state.into()), ("rounds", rounds.into())];
+    match &job.not_before {
+        Some(until) => {
+            let until = seconds(until);
+            let values = [&values[..], &[("until", until.into())]].concat();
+            ui.text("job-recurs-until", &values)
+        }
+        None => ui.text("job-recurs", &values),
+    }
+}
+
+/// To the second: 2026-05-04T03:02:01.123Z.
+fn seconds(moment: &str) -> String {
+    escaped(moment.get(..19).unwrap_or(moment)).replace('T', " ")
 }
 
 fn tries(job: &JobReply) -> String {
@@ -154,6 +170,9 @@ pub(in crate::commands) mod tests {
             done: None,
             total: None,
             duplicate_of: None,
+            cron: None,
+            rounds: None,
+            last_round: None,
         }
     }
 
@@ -182,6 +201,17 @@ ID           QUEUE  STATE            TRIES  PROGRESS  NODE            TOOK  CODE
 3f2a3f2a-17  mail   dead                 1                          1m 01s   143  2026-05-04 03:02:01
 ";
         assert_eq!(text(&ui, &[running, dead]), expected);
+        let recurring = JobReply {
+            cron: Some("0 4 * * *".to_owned()),
+            rounds: Some(12),
+            not_before: Some("2026-05-05T04:00:00.000Z".to_owned()),
+            ..job(JobStateReply::Waiting)
+        };
+        let shown = text(&ui, std::slice::from_ref(&recurring));
+        assert!(
+            shown.contains("  waiting until 2026-05-05 04:00:00, rounds: 12  "),
+            "{shown}"
+        );
         assert_eq!(text(&ui, &[]), "There are no such jobs.\n");
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::{delay_ms, moment};
+use super::{cron_text, delay_ms, moment};
 use crate::api::blob::Blob;
 use crate::api::job_checks::{key, payload};
 use crate::api::job_types::{OnCrashReply, PAYLOAD_LEN_MAX, PushJob};
@@ -130,6 +130,7 @@ struct JsonJob {
     key: Option<String>,
     delay: Option<String>,
     at: Option<String>,
+    cron: Option<String>,
     priority: Option<u8>,
     max_tries: Option<u16>,
     order_key: Option<String>,
@@ -173,24 +174,37 @@ fn from_json(line: JsonJob, template: &PushJob) -> Result<PushJob> {
     let bytes = line.payload.into_bytes();
     let bytes = bytes.ok_or_else(|| wrong("payload", "hex".to_owned()))?;
     payload(&bytes)?;
-    let (delay_ms, at) = match (&line.delay, &line.at) {
-        (None, None) => (template.delay_ms, template.at.clone()),
-        (Some(delay), None) => (Some(delay_ms(delay)?), None),
-        (None, Some(at)) => (None, Some(moment(at, Timestamp::now())?)),
-        (Some(_), Some(_)) => {
-            return Err(Failure::new("usage-conflict")
-                .with("argument", "at")
-                .with("other", "delay"));
-        }
+    let conflict = |argument, other| {
+        Failure::new("usage-conflict")
+            .with("argument", argument)
+            .with("other", other)
     };
+    let (delay_ms, at, cron) = match (&line.delay, &line.at, &line.cron) {
+        (None, None, None) => (
+            template.delay_ms,
+            template.at.clone(),
+            template.cron.clone(),
+        ),
+        (Some(delay), None, None) => (Some(delay_ms(delay)?), None, None),
+        (None, Some(at), None) => (None, Some(moment(at, Timestamp::now())?), None),
+        (None, None, Some(cron)) => (None, None, Some(cron_text(cron)?)),
+        (Some(_), Some(_), _) => return Err(conflict("at", "delay")),
+        (Some(_), None, Some(_)) => return Err(conflict("cron", "delay")),
+        (None, Some(_), Some(_)) => return Err(conflict("cron", "at")),
+    };
+    let order_key = line.order_key.or_else(|| template.order_key.clone());
+    if cron.is_some() && order_key.is_some() {
+        return Err(conflict("cron", "order_key"));
+    }
     Ok(PushJob {
         payload: bytes.into(),
         key: line.key,
         delay_ms,
         at,
+        cron,
         priority: line.priority.or(template.priority),
         max_tries: line.max_tries.or(template.max_tries),
-        order_key: line.order_key.or_else(|| template.order_key.clone()),
+        order_key,
         on_crash: line.on_crash.unwrap_or(template.on_crash),
     })
 }

@@ -8,7 +8,7 @@ use super::kit::*;
 use crate::error::Rejected;
 use crate::id::{Hash, Seq};
 use crate::job::{
-    BLOB_LEN_MAX, Checkpoint, CheckpointState, Claimed, End, EntryError, JOB_KEY_LEN_MAX,
+    BLOB_LEN_MAX, Checkpoint, CheckpointState, Claimed, CronExpr, End, EntryError, JOB_KEY_LEN_MAX,
     JOBS_PER_ENTRY_MAX, JobEntry, JobId, JobKey, Lost, OUTPUT_LEN_MAX, OnCrash, Outcome,
     PAYLOAD_LEN_MAX, Place, PushOptions, STATE_LEN_MAX, StateKind,
 };
@@ -31,16 +31,27 @@ fn push() -> impl Strategy<Value = JobEntry> {
         Just(OnCrash::Retry),
         Just(OnCrash::Hold)
     ];
-    let options = (key(), key(), any::<u64>(), 0_u8..10, any::<u16>(), on_crash).prop_map(
-        |(key, order_key, not_before, priority, tries_max, on_crash)| PushOptions {
-            key,
-            not_before: WallTime(not_before),
-            priority: Priority::new(priority).unwrap(),
-            tries_max,
-            order_key,
-            on_crash,
-        },
-    );
+    let cron = prop::option::of("[*/0-9 ]{1,20}".prop_map(|cron| CronExpr::new(&cron).unwrap()));
+    let order_key = (key(), cron);
+    let options = (
+        key(),
+        order_key,
+        any::<u64>(),
+        0_u8..10,
+        any::<u16>(),
+        on_crash,
+    )
+        .prop_map(
+            |(key, (order_key, cron), not_before, priority, tries_max, on_crash)| PushOptions {
+                key,
+                not_before: WallTime(not_before),
+                priority: Priority::new(priority).unwrap(),
+                tries_max,
+                order_key: order_key.filter(|_| cron.is_none()),
+                on_crash,
+                cron,
+            },
+        );
     (prop::collection::vec(any::<u8>(), 0..50), options)
         .prop_map(|(payload, options)| JobEntry::Push { payload, options })
 }
@@ -60,15 +71,18 @@ fn ends() -> impl Strategy<Value = JobEntry> {
         any::<u32>(),
         outcome,
         any::<u64>(),
-        output,
+        (output, prop::option::of(any::<u64>())),
     )
-        .prop_map(|(job, fence, number, outcome, millis, output)| End {
-            job,
-            attempt: attempt(fence, number),
-            outcome,
-            millis,
-            output,
-        });
+        .prop_map(
+            |(job, fence, number, outcome, millis, (output, next))| End {
+                job,
+                attempt: attempt(fence, number),
+                outcome,
+                millis,
+                output,
+                next: next.map(WallTime),
+            },
+        );
     prop::collection::vec(end, 0..20).prop_map(|ends| JobEntry::End {
         worker: worker(1),
         ends,
@@ -114,11 +128,13 @@ fn entry() -> impl Strategy<Value = JobEntry> {
             },
         },
     );
-    let lost = (job(), any::<u64>(), any::<u64>()).prop_map(|(job, fence, last)| Lost {
-        job,
-        attempt: attempt(fence, 2),
-        last: Seq(last),
-    });
+    let lost =
+        (job(), any::<u64>(), any::<u64>(), number()).prop_map(|(job, fence, last, next)| Lost {
+            job,
+            attempt: attempt(fence, 2),
+            last: Seq(last),
+            next: next.map(WallTime),
+        });
     let lose = prop::collection::vec(lost, 0..600).prop_map(|lost| JobEntry::Lose {
         worker: worker(2),
         fence: Fence(3),
@@ -220,6 +236,7 @@ fn what_is_beyond_a_limit_is_refused() {
             outcome: Outcome::Done,
             millis: 1,
             output: std::vec![0; len],
+            next: None,
         }]),
     };
     let cancel = |len| JobEntry::Cancel {
@@ -293,6 +310,7 @@ fn the_largest_push_and_save_fit_into_an_entry() {
         priority: Priority::MAX,
         tries_max: u16::MAX,
         on_crash: OnCrash::Hold,
+        cron: None,
     };
     let payload = std::vec![0; PAYLOAD_LEN_MAX];
     let push = JobEntry::Push { payload, options };
@@ -344,4 +362,17 @@ fn of_a_job_named_twice_the_first_mention_counts() {
         [(job, crate::job::FactKind::Cancel { generation: 4 })]
     );
     assert!(StateKind::ALL.is_sorted());
+}
+
+#[test]
+fn a_recurring_job_with_an_order_key_is_no_job() {
+    let options = PushOptions {
+        cron: Some(CronExpr::new("0 * * * *").unwrap()),
+        order_key: Some(JobKey::new("ana").unwrap()),
+        ..PushOptions::default()
+    };
+    let payload = Vec::new();
+    let push = JobEntry::Push { payload, options };
+    assert_eq!(push.check(), Err(EntryError::RecurringInOrder));
+    assert_eq!(JobEntry::parse(&push.encode()), Err(Rejected::Malformed));
 }

@@ -7,7 +7,8 @@ use std::vec::Vec;
 use crate::crypto;
 use crate::id::{AuthorId, Seq};
 use crate::job::{
-    AttemptId, Fact, FactKind, Job, JobState, OnCrash, Outcome, Place, PushOptions, WorkerId, fold,
+    AttemptId, CronExpr, Fact, FactKind, Job, JobState, OnCrash, Outcome, Place, PushOptions,
+    WorkerId, fold,
 };
 use crate::time::{Hlc, WallTime};
 use crate::token::Fence;
@@ -36,6 +37,15 @@ pub(super) fn options(tries_max: u16, on_crash: OnCrash) -> PushOptions {
         tries_max,
         on_crash,
         ..PushOptions::default()
+    }
+}
+
+/// Of a job that comes again, first at 100.
+pub(super) fn recurring(tries_max: u16, on_crash: OnCrash) -> PushOptions {
+    PushOptions {
+        cron: Some(CronExpr::new("0 * * * *").unwrap()),
+        not_before: WallTime(100),
+        ..options(tries_max, on_crash)
     }
 }
 
@@ -117,7 +127,17 @@ impl Kit {
             attempt: self.last(),
             outcome,
             millis: 5,
+            next: None,
         }
+    }
+
+    /// The same, and when the job is due again.
+    pub(super) fn round_end_of(&self, by: u8, outcome: Outcome, at: u64) -> FactKind {
+        let mut kind = self.end_of(by, outcome);
+        if let FactKind::End { next, .. } = &mut kind {
+            *next = Some(WallTime(at));
+        }
+        kind
     }
 
     pub(super) fn loss_of(&self, dead: u8, fence: u64, last: u64) -> FactKind {
@@ -126,7 +146,17 @@ impl Kit {
             fence: Fence(fence),
             attempt: self.last(),
             last: Seq(last),
+            next: None,
         }
+    }
+
+    /// The same, and when the job is due again.
+    pub(super) fn round_loss_of(&self, dead: u8, last: u64, at: u64) -> FactKind {
+        let mut kind = self.loss_of(dead, 9, last);
+        if let FactKind::Lose { next, .. } = &mut kind {
+            *next = Some(WallTime(at));
+        }
+        kind
     }
 
     pub(super) fn last(&self) -> AttemptId {
@@ -163,6 +193,13 @@ pub(super) fn line(job: &Job) -> String {
     ];
     for (what, count) in counts.iter().filter(|(_, count)| *count > 0) {
         line += &format!(", {what} {count}");
+    }
+    if let Some(recurrence) = job.recurrence() {
+        line += &format!(", rounds {}", recurrence.rounds);
+        if let Some(last) = recurrence.last {
+            let how = if last.is_dead { "dead" } else { "done" };
+            line += &format!(" (last {how}, code {:?})", last.code);
+        }
     }
     line
 }

@@ -8,7 +8,7 @@ use proptest::sample::Index;
 use super::kit::*;
 use crate::id::Seq;
 use crate::job::{Fact, FactKind, Job, OnCrash, Outcome, attempts, fold};
-use crate::time::Hlc;
+use crate::time::{Hlc, WallTime};
 use crate::token::Fence;
 
 /// What somebody does about the job, rightly or not.
@@ -34,12 +34,14 @@ enum Step {
     End {
         by: u8,
         outcome: Outcome,
+        next: Option<u64>,
     },
     Lose {
         by: u8,
         dead: u8,
         fence: u64,
         last: u64,
+        next: Option<u64>,
     },
     Cancel {
         generation: u32,
@@ -59,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<(Step, u64)>> {
         1 => Just(Outcome::Cancelled),
     ];
     let (by, fence) = (1_u8..4, 1_u64..6);
+    let next = prop::option::of(1_u64..900);
     let wrong = (
         by.clone(),
         fence.clone(),
@@ -72,9 +75,10 @@ fn steps() -> impl Strategy<Value = Vec<(Step, u64)>> {
             Step::WrongClaim { by, fence, number, after, generation }
         }),
         4 => (by.clone(), 0_u8..3).prop_map(|(by, state)| Step::Save { by, state }),
-        6 => (by.clone(), outcome).prop_map(|(by, outcome)| Step::End { by, outcome }),
-        3 => (by.clone(), by, fence, 0_u64..40)
-            .prop_map(|(by, dead, fence, last)| Step::Lose { by, dead, fence, last }),
+        6 => (by.clone(), outcome, next.clone())
+            .prop_map(|(by, outcome, next)| Step::End { by, outcome, next }),
+        3 => (by.clone(), by, fence, 0_u64..40, next)
+            .prop_map(|(by, dead, fence, last, next)| Step::Lose { by, dead, fence, last, next }),
         1 => (0_u32..4).prop_map(|generation| Step::Cancel { generation }),
         2 => (0_u32..4).prop_map(|generation| Step::Retry { generation }),
         1 => Just(Step::Purge),
@@ -104,13 +108,26 @@ fn play(kit: &mut Kit, steps: &[(Step, u64)]) {
                 (*by, kind)
             }
             Step::Save { by, state } => (*by, kit.save_of(&[*state])),
-            Step::End { by, outcome } => (*by, kit.end_of(*by, *outcome)),
+            Step::End { by, outcome, next } => {
+                let kind = match next {
+                    Some(at) => kit.round_end_of(*by, *outcome, *at),
+                    None => kit.end_of(*by, *outcome),
+                };
+                (*by, kind)
+            }
             Step::Lose {
                 by,
                 dead,
                 fence,
                 last,
-            } => (*by, kit.loss_of(*dead, *fence, *last)),
+                next,
+            } => {
+                let mut kind = kit.loss_of(*dead, *fence, *last);
+                if let FactKind::Lose { next: of, .. } = &mut kind {
+                    *of = next.map(WallTime);
+                }
+                (*by, kind)
+            }
             Step::Cancel { generation } => (
                 1,
                 FactKind::Cancel {
@@ -137,8 +154,10 @@ fn kits() -> impl Strategy<Value = Kit> {
         1 => Just(OnCrash::Retry),
         1 => Just(OnCrash::Hold),
     ];
-    (0_u16..4, on_crash, steps()).prop_map(|(tries_max, on_crash, steps)| {
-        let mut kit = Kit::new(options(tries_max, on_crash));
+    let job = (0_u16..4, on_crash, any::<bool>());
+    (job, steps()).prop_map(|((tries_max, on_crash, comes_again), steps)| {
+        let pushed = if comes_again { recurring } else { options };
+        let mut kit = Kit::new(pushed(tries_max, on_crash));
         play(&mut kit, &steps);
         kit
     })
@@ -202,7 +221,7 @@ proptest! {
         kit.say(2, FactKind::Cancel { generation });
         kit.say(2, FactKind::Retry { generation });
         kit.say(2, FactKind::Purge);
-        kit.say(2, FactKind::Lose { worker: worker(1), fence: Fence(fence), attempt: kit.last(), last: Seq(1000) });
+        kit.say(2, FactKind::Lose { worker: worker(1), fence: Fence(fence), attempt: kit.last(), last: Seq(1000), next: None });
         prop_assert_eq!(kit.job().state(), done);
     }
 

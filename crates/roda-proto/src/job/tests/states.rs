@@ -49,6 +49,12 @@ fn states() -> Vec<(&'static str, Kit)> {
             generation: 0,
         },
     );
+    let comes_again = |tries_max, on_crash| running(recurring(tries_max, on_crash));
+    let mut second_round = comes_again(1, OnCrash::Resume);
+    second_round.say(1, second_round.save_of(b"one"));
+    second_round.say(1, second_round.round_end_of(1, failed(7, 500), 700));
+    let mut stopped = second_round.clone();
+    stopped.say(2, FactKind::Cancel { generation: 0 });
     std::vec![
         ("waiting", resume()),
         ("running", running(options(2, OnCrash::Resume))),
@@ -65,6 +71,11 @@ fn states() -> Vec<(&'static str, Kit)> {
         ("held", lost(OnCrash::Hold)),
         ("retried", retried),
         ("loose", loose),
+        ("recurring", Kit::new(recurring(1, OnCrash::Resume))),
+        ("recurring, running", comes_again(1, OnCrash::Resume)),
+        ("recurring, running, holds", comes_again(1, OnCrash::Hold)),
+        ("recurring, failed", second_round),
+        ("recurring, cancelled", stopped),
     ]
 }
 
@@ -93,6 +104,15 @@ fn facts(kit: &Kit) -> Vec<(&'static str, Fact)> {
         ("end: again", fact(1, kit.end_of(1, Outcome::Again))),
         ("end: returned", fact(1, kit.end_of(1, Outcome::Returned))),
         ("end: cancelled", fact(1, kit.end_of(1, Outcome::Cancelled))),
+        (
+            "end: done, due at 900",
+            fact(1, kit.round_end_of(1, Outcome::Done, 900))
+        ),
+        (
+            "end: failed, due at 900",
+            fact(1, kit.round_end_of(1, failed(3, 800), 900))
+        ),
+        ("lose, due at 900", fact(2, kit.round_loss_of(1, seen, 900))),
         ("end by 2", fact(2, kit.end_of(2, Outcome::Done))),
         ("lose", fact(2, kit.loss_of(1, 9, seen))),
         ("lose, all void", fact(2, kit.loss_of(1, 9, 0))),
@@ -143,7 +163,7 @@ fn every_fact_does_in_every_state_what_is_written_here() {
                     std::format!("  (folded: {unfit})")
                 }
             };
-            writeln!(text, "  {what:<22}  {}{how}", line(&folded)).unwrap();
+            writeln!(text, "  {what:<23}  {}{how}", line(&folded)).unwrap();
         }
     }
     assert_eq!(text, include_str!("states.txt"), "\n{text}");

@@ -31,6 +31,7 @@ fn a_claim_under_an_old_fence_is_void_with_all_that_is_said_of_it() {
             attempt: of,
             outcome,
             millis,
+            next: None,
         },
     );
     assert!(
@@ -69,6 +70,7 @@ fn what_a_dead_worker_wrote_beyond_what_was_seen_of_it_does_not_count() {
             fence: Fence(8),
             attempt: attempt(5, 1),
             last: claim.seq,
+            next: None,
         },
     );
     assert_eq!(kit.job().checkpoints().len(), 1);
@@ -96,6 +98,7 @@ fn a_job_that_was_done_is_not_claimed_again() {
             attempt: attempt(6, 2),
             outcome: Outcome::Again,
             millis: 0,
+            next: None,
         },
     );
     let end = kit.facts[3].place;
@@ -213,4 +216,87 @@ fn a_purge_takes_what_waits_and_was_pushed_or_retried_before() {
     assert_eq!(kind(&kit), StateKind::Waiting);
     assert_eq!(kit.job().attempt().map(|last| last.number), Some(1));
     assert_eq!(kit.facts[0].place.seq, Seq(1));
+}
+
+#[test]
+fn a_recurring_job_waits_for_its_next_time_after_each_round() {
+    let mut kit = Kit::new(recurring(2, OnCrash::Resume));
+    let due = |kit: &Kit| match kit.job().state() {
+        JobState::Waiting { not_before } => Some(not_before.0),
+        _ => None,
+    };
+    assert_eq!(due(&kit), Some(100));
+    kit.claim(1, 5);
+    kit.say(1, kit.save_of(b"half"));
+    kit.say(1, kit.round_end_of(1, failed(3, 150), 200));
+    assert_eq!(due(&kit), Some(150), "a try is left in this round");
+    assert_eq!(kit.job().checkpoints().len(), 1);
+    kit.claim(1, 5);
+    kit.say(1, kit.round_end_of(1, failed(4, 250), 300));
+    let job = kit.job();
+    assert_eq!(due(&kit), Some(300), "the round is over, not the job");
+    assert_eq!((job.tries(), job.checkpoints().len()), (0, 0));
+    let last = job.recurrence().and_then(|recurrence| recurrence.last);
+    let last = last.map(|last| (last.is_dead, last.code));
+    assert_eq!(last, Some((true, Some(4))));
+    kit.claim(2, 6);
+    kit.say(2, kit.round_end_of(2, Outcome::Done, 400));
+    let job = kit.job();
+    assert_eq!(
+        job.recurrence().map(|recurrence| recurrence.rounds),
+        Some(2)
+    );
+    assert_eq!(due(&kit), Some(400));
+    kit.claim(1, 7);
+    kit.say(1, kit.end_of(1, Outcome::Done));
+    assert_eq!(kind(&kit), StateKind::Done, "the calendar has no more");
+}
+
+#[test]
+fn a_round_that_dies_with_its_worker_is_over_as_well() {
+    for (on_crash, expected) in [
+        (OnCrash::Resume, StateKind::Waiting),
+        (OnCrash::Retry, StateKind::Waiting),
+        (OnCrash::Hold, StateKind::Held),
+    ] {
+        let mut kit = Kit::new(recurring(1, on_crash));
+        kit.claim(1, 5);
+        kit.say(2, kit.round_loss_of(1, 1000, 500));
+        assert_eq!(kind(&kit), expected, "{on_crash:?}");
+        let job = kit.job();
+        let rounds = job.recurrence().map(|recurrence| recurrence.rounds);
+        let is_over = expected == StateKind::Waiting;
+        assert_eq!(rounds, Some(u32::from(is_over)), "{on_crash:?}");
+    }
+}
+
+#[test]
+fn who_cancels_a_recurring_job_ends_it_in_any_round() {
+    let mut kit = Kit::new(recurring(1, OnCrash::Resume));
+    kit.claim(1, 5);
+    kit.say(2, FactKind::Cancel { generation: 0 });
+    kit.say(1, kit.round_end_of(1, Outcome::Done, 500));
+    assert_eq!(kind(&kit), StateKind::Cancelled);
+    assert_eq!(kit.job().recurrence().map(|job| job.rounds), Some(1));
+    kit.say(2, FactKind::Retry { generation: 0 });
+    assert_eq!(
+        kit.job().state(),
+        JobState::Waiting {
+            not_before: WallTime(0)
+        }
+    );
+    kit.claim(1, 5);
+    kit.say(1, kit.round_end_of(1, Outcome::Done, 700));
+    assert_eq!(kind(&kit), StateKind::Waiting);
+    kit.say(2, FactKind::Purge);
+    assert_eq!(kind(&kit), StateKind::Cancelled);
+}
+
+#[test]
+fn a_job_that_does_not_recur_is_done_whatever_its_end_says() {
+    let mut kit = kit(5, OnCrash::Resume);
+    kit.claim(1, 5);
+    kit.say(1, kit.round_end_of(1, Outcome::Done, 500));
+    kit.claim(2, 6);
+    assert_eq!(kind(&kit), StateKind::Done);
 }

@@ -100,9 +100,17 @@ impl Kit {
             outcome,
             millis: 7,
             output: format!("attempt {}", attempt.number).into_bytes(),
+            next: self.next_round(job),
         };
         let (worker, ends) = (worker(by), vec![end]);
         self.say(by, &JobEntry::End { worker, ends });
+    }
+
+    /// When a recurring job is due after this round.
+    fn next_round(&self, job: JobId) -> Option<WallTime> {
+        let row = self.row(job);
+        let recurrence = row.job.recurrence()?;
+        Some(WallTime(recurrence.due.0 + 60_000))
     }
 
     pub(super) fn save(&mut self, by: usize, job: JobId, checkpoint: Checkpoint) {
@@ -119,7 +127,13 @@ impl Kit {
     pub(super) fn lose(&mut self, by: usize, dead: usize, job: JobId, last: Seq) {
         let fence = self.next_fence();
         let attempt = self.attempt(job);
-        let lost = vec![Lost { job, attempt, last }];
+        let next = self.next_round(job);
+        let lost = vec![Lost {
+            job,
+            attempt,
+            last,
+            next,
+        }];
         let worker = worker(dead);
         self.say(
             by,

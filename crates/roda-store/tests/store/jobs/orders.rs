@@ -6,7 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use roda_proto::job::{
-    AttemptId, Checkpoint, JobEntry, JobId, JobKey, JobState, OnCrash, Outcome, PushOptions,
+    AttemptId, Checkpoint, CronExpr, JobEntry, JobId, JobKey, JobState, OnCrash, Outcome,
+    PushOptions,
 };
 use roda_proto::token::{Fence, Priority};
 use roda_proto::{Batch, Record, Seq, WallTime};
@@ -98,6 +99,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn options(key: u8, order_key: u8, priority: u8, due: bool) -> PushOptions {
     let text = |number: u8| (number < 2).then(|| JobKey::new(&format!("k{number}")).unwrap());
+    let comes_again = order_key >= 2 && priority % 2 == 1;
     PushOptions {
         key: text(key),
         not_before: WallTime(if due { 2 * NOW.0 } else { 0 }),
@@ -105,6 +107,7 @@ fn options(key: u8, order_key: u8, priority: u8, due: bool) -> PushOptions {
         tries_max: 2,
         order_key: text(order_key),
         on_crash: [OnCrash::Resume, OnCrash::Retry, OnCrash::Hold][usize::from(priority % 3)],
+        cron: comes_again.then(|| CronExpr::new("0 * * * *").unwrap()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Duplicates, order, priority, pauses, delays, and what is taken back.
 
-use roda_proto::job::{JobEntry, JobState, OnCrash, Outcome, PushOptions, StateKind, push_hash};
+use roda_proto::job::{
+    CronExpr, JobEntry, JobState, OnCrash, Outcome, PushOptions, StateKind, push_hash,
+};
 use roda_proto::token::Priority;
 use roda_proto::{Seq, WallTime};
 
@@ -250,4 +252,37 @@ fn jobs_are_no_messages() {
     assert!(reader.topics().unwrap().is_empty());
     let query = roda_store::HistoryQuery::default();
     assert!(crate::world::history(&reader, QUEUE, &query).is_empty());
+}
+
+#[test]
+fn a_recurring_job_is_ready_again_when_its_next_time_has_come() {
+    let mut kit = Kit::new();
+    let recurring = PushOptions {
+        cron: Some(CronExpr::new("* * * * *").unwrap()),
+        not_before: NOW,
+        ..PushOptions::default()
+    };
+    let job = kit.push(0, recurring);
+    let ready = |kit: &Kit, now| {
+        let reader = kit.reader();
+        let mut shards = 0..roda_proto::job::SHARDS;
+        shards.any(|shard| {
+            !reader
+                .jobs_ready(&queue(), shard, now, 9)
+                .unwrap()
+                .is_empty()
+        })
+    };
+    for round in 0..3 {
+        let due = NOW.0 + 60_000 * round;
+        assert!(!ready(&kit, WallTime(due - 1)), "round {round}");
+        assert!(ready(&kit, WallTime(due)), "round {round}");
+        kit.claim(0, job);
+        kit.end(0, job, Outcome::Done);
+        assert_eq!(kit.kind(job), StateKind::Waiting);
+    }
+    assert_eq!(kit.row(job).job.recurrence().unwrap().rounds, 3);
+    kit.verify();
+    kit.say(0, &JobEntry::Purge);
+    assert_eq!(kit.state(job), JobState::Cancelled);
 }

@@ -7,10 +7,12 @@ mod journal;
 mod judge;
 mod pushing;
 mod queue;
+mod recurring;
 mod resumed;
 mod torture;
 mod workers;
 
 pub(crate) use basics::a_job_is_done_elsewhere;
 pub(crate) use blobs::a_large_checkpoint_is_gone_on_from;
+pub(crate) use recurring::a_recurring_job_comes_again_elsewhere;
 pub(crate) use torture::every_job_is_done_once;
