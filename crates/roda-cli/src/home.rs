@@ -234,6 +234,12 @@ impl Home {
         }
     }
 
+    /// Takes back [`Self::save_config`] in a home that is not to be.
+    pub(crate) fn forget_config(&self) {
+        // The failure that led here is the one to tell.
+        drop(fs::remove_file(self.path.join(CONFIG)));
+    }
+
     /// Remembers `config`; after a crash the file is the old one or the new one.
     pub(crate) fn save_config(&self, config: &Config) -> Result<()> {
         let path = self.path.join(CONFIG);

@@ -8,6 +8,7 @@
 //! the voters of the lock table.
 
 mod append;
+mod backup;
 mod batch_row;
 mod catch_up;
 mod columns;
@@ -22,12 +23,14 @@ mod place;
 mod raft_log;
 mod reader;
 mod reindex;
+mod restore;
 mod schema;
 mod settings;
 mod snapshot;
 mod store;
 mod verify;
 
+pub use backup::{BackupNote, BackupStep, SETTINGS_LEN_MAX, back_up};
 pub use catch_up::{CATCH_UP_LEN_MAX, CatchUpPage};
 pub use error::StoreError;
 pub use history::{HISTORY_ENTRIES_MAX, HISTORY_LEN_MAX, History, HistoryQuery, StoredEntry};
@@ -38,6 +41,7 @@ pub use job::{
 };
 pub use raft_log::{LogEntry, LogPlace, LogSnapshot, LogVote, LogWrite, RaftLog};
 pub use reader::{Reader, TopicSummary};
+pub use restore::{Backup, Restoration};
 pub use schema::SCHEMA_VERSION;
 pub use settings::{CONTACTS_MAX, Contact, META_LEN_MAX, MIRRORS_MAX};
 pub use store::Store;

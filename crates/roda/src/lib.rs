@@ -5,6 +5,7 @@
 //! catches up. A member that appended knows that its entry survives power loss.
 #![warn(missing_docs)]
 
+mod backup;
 pub mod boottime;
 mod consensus;
 mod driver;
@@ -24,6 +25,7 @@ mod types;
 mod view;
 mod writer;
 
+pub use backup::{Backup, BackupInfo, BackupOptions, BackupStep, Restored, back_up_home};
 pub use error::{Error, Result};
 pub use home::{peek, verify_home};
 pub use lock::{Guard, LockInfo, LockReport, LockRequest, Waiting};

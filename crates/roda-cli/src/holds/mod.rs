@@ -266,7 +266,10 @@ mod tests {
         let failure = hold.register(&wish).await.unwrap_err();
         assert_eq!(failure.code, "request-child");
         wish.pid = i32::MAX;
-        assert_eq!(hold.register(&wish).await.unwrap_err().code, "request-child");
+        assert_eq!(
+            hold.register(&wish).await.unwrap_err().code,
+            "request-child"
+        );
     }
 
     #[tokio::test]

@@ -57,6 +57,8 @@ const COMMANDS: [&[&str]; 43] = [
     &["checkpoint"],
     &["checkpoint", "save"],
     &["checkpoint", "load"],
+    &["backup"],
+    &["restore"],
     &["verify"],
     &["completions"],
     &["demo"],

@@ -34,6 +34,9 @@ impl Driver {
         let clock_problem = (ahead > 0).then(|| {
             format!("this machine's clock is {ahead} s ahead of the group's, which is used instead")
         });
+        let twin_problem = self.engine.twin().map(|address| {
+            format!("another node with this node's identity runs at {address}; stop one of them")
+        });
         let mut counters = counters(self.engine.counters());
         counters.insert("datagrams_dropped", self.net.dropped());
         Status {
@@ -77,6 +80,7 @@ impl Driver {
                 .values()
                 .cloned()
                 .chain(clock_problem)
+                .chain(twin_problem)
                 .collect(),
         }
     }
