@@ -43,6 +43,9 @@ pub use roda_proto::{
     WallTime,
 };
 pub use roda_store::FenceMark;
+/// The SQLite that Roda is linked with, for [`job::RunningJob::effects`]. A program has one SQLite only, so
+/// this is the version that it can use.
+pub use rusqlite;
 pub use topic::{History, Lagged, Subscription, TopicHandle};
 pub use types::{
     HistoryQuery, InterfaceStatus, Message, MirrorInfo, Options, Receipt, Status, TopicInfo,

@@ -282,7 +282,7 @@ restore-done = { $nick } ({ $node }) of “{ $group }” is back in { $home }, a
     [one] 1 entry
    *[other] { $entries } entries
   }.
-restore-founder = It founded the group. If no other member voted about locks, there are no locks and workers any more.
+restore-founder = It founded the group. If no other member voted about locks, there are no locks any more, and no job starts.
 restore-next = Make sure that the original does not run, then start it with: roda up
 verify-well = All is well: { $entries } entries in { $batches } signed batches of { $authors } logs; faults: { $faults }.
 verify-faults = Faults: { $faults }. Checked: { $entries } entries in { $batches } signed batches of { $authors } logs.

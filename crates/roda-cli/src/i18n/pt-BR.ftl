@@ -282,7 +282,7 @@ restore-done = { $nick } ({ $node }) de “{ $group }” está de volta em { $ho
     [one] 1 entrada
    *[other] { $entries } entradas
   }.
-restore-founder = Este nó fundou o grupo. Se nenhum outro membro votava sobre travas, não há mais travas nem trabalhadores.
+restore-founder = Este nó fundou o grupo. Se nenhum outro membro votava sobre travas, não há mais travas, e nenhuma tarefa começa.
 restore-next = Verifique que o original não está no ar e inicie com: roda up
 verify-well = Está tudo bem: { $entries } entradas em { $batches } lotes assinados de { $authors } registros; falhas: { $faults }.
 verify-faults = Falhas: { $faults }. Conferidos: { $entries } entradas em { $batches } lotes assinados de { $authors } registros.

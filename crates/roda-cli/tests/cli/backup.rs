@@ -41,13 +41,19 @@ fn a_destroyed_node_comes_back_with_its_settings_and_all_that_was_said() {
     let file = ana.file("bia.roda");
     let done = backup(&bia, &file, &[]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert!(done.stdout.contains("entries, checked: "), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("entries, checked: "),
+        "{}",
+        done.stdout
+    );
     assert!(done.stderr.contains("keys"), "{}", done.stderr);
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     bia.ok(&["say", "t", "after"]);
     let node = bia.status()["node"].clone();
-    let mut news = ana.follow("t");
-    news.until("after");
+    ana.follow("t").take(2);
     bia.kill();
     fs::remove_dir_all(bia.path()).unwrap();
 
@@ -56,18 +62,19 @@ fn a_destroyed_node_comes_back_with_its_settings_and_all_that_was_said() {
     assert!(done.stdout.starts_with("bia ("), "{}", done.stdout);
     assert!(done.stdout.contains("“tests” is back"), "{}", done.stdout);
     assert!(done.stderr.contains("roda up"), "{}", done.stderr);
-    assert_eq!(fs::metadata(bia.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::metadata(bia.path()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
     assert!(!names(&bia.path()).contains(&"locks.db".to_owned()));
     // Without options: the interface came along.
     bia.ok(&["up", "--detach"]);
     assert_eq!(bia.status()["node"], node);
     assert_eq!(bia.status()["interfaces"][0]["name"], "lo");
     bia.ok(&["say", "t", "again"]);
-    let mut back = bia.follow("t");
-    back.until("again");
     let both = ["before", "after", "again"];
     for home in [&ana, &bia] {
-        home.follow("t").until("again");
+        home.follow("t").take(3);
         for text in both {
             assert_eq!(home.history("t").matches(&format!("\"{text}\"")).count(), 1);
         }
@@ -85,14 +92,23 @@ fn a_stopped_node_is_backed_up_without_being_started_and_told_as_json() {
     let file = home.file("ana.roda");
     let done = backup(&home, &file, &["--json", "--no-spawn"]);
     let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!((&told["node"], &told["group_name"]), (&node, &"tests".into()));
+    assert_eq!(
+        (&told["node"], &told["group_name"]),
+        (&node, &"tests".into())
+    );
     assert_eq!(told["bytes"], fs::metadata(&file).unwrap().len());
     assert_eq!(done.stderr, "");
     assert_eq!(home.ok(&["down"]), "No node was running.\n");
     let restored = target.ok(&["restore", file.to_str().unwrap(), "--json"]);
     let restored: serde_json::Value = serde_json::from_str(&restored).unwrap();
-    assert_eq!((&restored["nick"], &restored["node"]), (&"ana".into(), &node));
-    assert_eq!((&restored["made"], &restored["entries"]), (&told["made"], &told["entries"]));
+    assert_eq!(
+        (&restored["nick"], &restored["node"]),
+        (&"ana".into(), &node)
+    );
+    assert_eq!(
+        (&restored["made"], &restored["entries"]),
+        (&told["made"], &told["entries"])
+    );
     assert_eq!(restored["was_founder"], true);
 }
 
@@ -134,7 +150,10 @@ fn what_cannot_be_restored_is_refused_and_no_home_is_made() {
         refused(&restore(&target, &bad), reason);
         assert!(!target.path().exists(), "{reason}");
     }
-    refused(&restore(&target, &home.path().join("roda.db")), "the database of a node");
+    refused(
+        &restore(&target, &home.path().join("roda.db")),
+        "the database of a node",
+    );
     refused(&restore(&target, &home.file("none")), "none");
     assert!(!target.path().exists());
     fs::create_dir(target.path()).unwrap();
@@ -153,5 +172,5 @@ fn a_restored_node_says_that_its_original_still_runs() {
     assert_eq!(restore(&copy, &file).code, Some(0));
     refused(&copy.run(&["up", "--detach"]), "still runs, at ");
     bia.ok(&["say", "t", "unharmed"]);
-    ana.follow("t").until("unharmed");
+    ana.follow("t").take(1);
 }

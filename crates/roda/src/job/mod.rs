@@ -1,6 +1,7 @@
 //! Jobs: work that is shared out, survives crashes, and is completed once.
 
 mod claim;
+mod effects;
 mod push;
 mod report;
 mod undertaker;
@@ -17,6 +18,7 @@ use crate::node::Node;
 use crate::types::Receipt;
 
 pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
+pub use self::effects::{Effects, EffectsError};
 pub use self::push::{NewJob, Pushed};
 pub use self::report::JobFilter;
 use self::undertaker::Undertaker;
