@@ -6,9 +6,11 @@ mod journal;
 mod judge;
 mod pushing;
 mod queue;
+mod restored;
 mod resumed;
 mod torture;
 mod workers;
 
 pub(crate) use basics::a_job_is_done_elsewhere;
+pub(crate) use restored::a_destroyed_node_comes_back;
 pub(crate) use torture::every_job_is_done_once;
