@@ -49,6 +49,7 @@ struct Counts {
 }
 
 #[tokio::main]
+#[expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 async fn main() -> Result<()> {
     for way in [Way::Once, Way::Naive] {
         let place = tempfile::tempdir()?;
