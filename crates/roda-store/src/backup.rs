@@ -83,7 +83,10 @@ pub fn back_up(
     connection::inspect(&database)?;
     refuse_existing(&file, replace)?;
     let source = connection::open_read_only(&database)?;
-    let draft = Draft::beside(&file)?;
+    let draft = Draft::beside(&file).map_err(|error| match error {
+        StoreError::ReadOnly(_draft) => StoreError::ReadOnly(file.clone()),
+        other => other,
+    })?;
     copy(&source, &draft.path, progress).map_err(|error| error.at(&draft.path))?;
     drop(source);
     make_usable(&draft.path).map_err(|error| error.at(&draft.path))?;

@@ -136,12 +136,18 @@ fn a_backup_is_refused_where_it_would_replace_or_be_lost() {
 fn what_cannot_be_restored_is_refused_and_no_home_is_made() {
     let (home, target) = (Home::new(), Home::new());
     home.create("ana");
+    home.ok(&["say", "t", "something that is said"]);
     let file = home.file("ana.roda");
     assert_eq!(backup(&home, &file, &[]).code, Some(0));
     refused(&restore(&home, &file), "not empty");
     let whole = fs::read(&file).unwrap();
     let bad = home.file("bad");
+    let mut flipped = whole.clone();
+    let said = b"something that is said";
+    let place = whole.windows(said.len()).position(|window| window == said);
+    flipped[place.unwrap()] ^= 1;
     for (bytes, reason) in [
+        (&flipped[..], "batch"),
         (&b"age-encryption.org/v1"[..], "no SQLite database"),
         (&whole[..whole.len() / 2], "should have"),
         (&[], "no SQLite database"),
