@@ -253,6 +253,15 @@ impl From<roda::Error> for Failure {
                 .with("found", found)
                 .with("known", known),
             Error::DamagedDatabase(reason) => Self::new("damaged-database").with("reason", reason),
+            Error::FileExists(path) => Self::new("backup-exists").with("path", &*path),
+            Error::BackupInHome(path) => Self::new("backup-in-home").with("path", &*path),
+            Error::DamagedBackup { path, reason } => Self::new("damaged-backup")
+                .with("path", &*path)
+                .with("reason", reason),
+            Error::OriginalAlive(address) => {
+                Self::new("original-alive").with("address", address.to_string())
+            }
+            Error::Interrupted => Self::interrupted(),
             Error::DiskFull => Self::new("disk-full"),
             Error::ReadOnly(path) => Self::new("read-only").with("path", &*path),
             Error::Stopped => Self::new("stopped"),

@@ -127,7 +127,7 @@ impl Home {
     /// Takes back [`Self::ensure`] after a failed start: removes our own files and, if then empty,
     /// the directory. Whatever else is in it stays.
     pub(crate) fn discard(&self) {
-        for name in [LOCK, LOG] {
+        for name in [LOCK, LOG, DATABASE_LOCK] {
             // A leftover is harmless, so a failure here is not worth hiding the first error.
             drop(fs::remove_file(self.path.join(name)));
         }
@@ -138,7 +138,7 @@ impl Home {
     pub(crate) fn is_inhabited(&self) -> bool {
         fs::read_dir(&self.path).is_ok_and(|entries| {
             entries.flatten().any(|entry| {
-                ![LOCK, LOG]
+                ![LOCK, LOG, DATABASE_LOCK]
                     .map(AsRef::as_ref)
                     .contains(&entry.file_name().as_os_str())
             })
@@ -234,6 +234,12 @@ impl Home {
         }
     }
 
+    /// Takes back [`Self::save_config`] in a home that is not to be.
+    pub(crate) fn forget_config(&self) {
+        // The failure that led here is the one to tell.
+        drop(fs::remove_file(self.path.join(CONFIG)));
+    }
+
     /// Remembers `config`; after a crash the file is the old one or the new one.
     pub(crate) fn save_config(&self, config: &Config) -> Result<()> {
         let path = self.path.join(CONFIG);
@@ -257,6 +263,8 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 const SOCKET: &str = "control.sock";
 const LOCK: &str = "start.lock";
+/// Beside the database, and left behind where making one failed.
+const DATABASE_LOCK: &str = "roda.db.lock";
 const LOG: &str = "daemon.log";
 const LOG_OLD: &str = "daemon.log.old";
 const CONFIG: &str = "config.json";
@@ -321,6 +329,7 @@ mod tests {
         let home = Home::locate(Some(directory.path().to_owned())).unwrap();
         drop(home.lock_start().unwrap());
         drop(home.open_log().unwrap());
+        fs::write(directory.path().join(DATABASE_LOCK), b"").unwrap();
         assert!(!home.is_inhabited());
         fs::write(directory.path().join("data"), b"").unwrap();
         assert!(home.is_inhabited());

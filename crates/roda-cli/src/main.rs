@@ -15,6 +15,7 @@ mod home;
 mod i18n;
 mod net;
 mod output;
+mod progress;
 mod scratch;
 mod tree;
 mod worker;

@@ -84,6 +84,9 @@ pub enum StoreError {
         /// First entry of the batch.
         seq: Seq,
     },
+    /// Whoever watched the progress of a long operation wanted it to end. Nothing of it is left.
+    #[error("interrupted")]
+    Interrupted,
     /// A record of a kind that this version cannot store. A bug of the caller.
     #[error("unknown kind of record")]
     UnknownRecord,

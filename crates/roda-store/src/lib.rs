@@ -8,6 +8,7 @@
 //! the voters of the lock table.
 
 mod append;
+mod backup;
 mod batch_row;
 mod blob;
 mod catch_up;
@@ -23,6 +24,7 @@ mod place;
 mod raft_log;
 mod reader;
 mod reindex;
+mod restore;
 mod schema;
 mod settings;
 mod settle;
@@ -30,6 +32,7 @@ mod snapshot;
 mod store;
 mod verify;
 
+pub use backup::{BackupNote, BackupStep, SETTINGS_LEN_MAX, back_up};
 pub use blob::{BLOBS_LEN_COPIED_MAX, BLOBS_LEN_MAX, BlobOrigin, BlobPut, WantedBlob};
 pub use catch_up::{CATCH_UP_LEN_MAX, CatchUpPage};
 pub use error::StoreError;
@@ -41,6 +44,7 @@ pub use job::{
 };
 pub use raft_log::{LogEntry, LogPlace, LogSnapshot, LogVote, LogWrite, RaftLog};
 pub use reader::{Reader, TopicSummary};
+pub use restore::{Backup, Restoration};
 pub use schema::SCHEMA_VERSION;
 pub use settings::{CONTACTS_MAX, Contact, META_LEN_MAX, MIRRORS_MAX};
 pub use store::Store;

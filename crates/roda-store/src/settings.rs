@@ -34,20 +34,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooMany`] if either is longer than [`META_LEN_MAX`].
     pub fn set_meta(&mut self, key: &str, value: &str) -> Result<()> {
-        if key.len().max(value.len()) > META_LEN_MAX {
-            return Err(StoreError::TooMany {
-                what: "bytes of a setting",
-                max: META_LEN_MAX,
-            });
-        }
-        self.write(|transaction| {
-            transaction.execute(
-                "INSERT INTO meta (key, value) VALUES (?1, ?2)
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (key, value),
-            )?;
-            Ok(())
-        })
+        self.write(|transaction| put_meta(transaction, key, value))
     }
 
     /// Keeps where members were heard, instead of what was known of each. On disk when this returns.
@@ -161,6 +148,21 @@ impl Store {
         }
         Ok(mirrors)
     }
+}
+
+pub(crate) fn put_meta(connection: &Connection, key: &str, value: &str) -> Result<()> {
+    if key.len().max(value.len()) > META_LEN_MAX {
+        return Err(StoreError::TooMany {
+            what: "bytes of a setting",
+            max: META_LEN_MAX,
+        });
+    }
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (key, value),
+    )?;
+    Ok(())
 }
 
 pub(crate) fn meta(connection: &Connection, key: &str) -> Result<Option<String>> {

@@ -1,6 +1,7 @@
 //! Checking everything that can be checked.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use roda_proto::{AuthorId, Batch, Hash, Hlc, Incarnation, NodeId, Seq, crypto};
 use rusqlite::Connection;
@@ -9,7 +10,7 @@ use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
 use crate::job::JobCheck;
 use crate::piece::{Piece, pieces};
-use crate::{Reader, Result, blob, hold};
+use crate::{Reader, Result, StoreError, blob, hold};
 
 /// Most faults that a report lists; the last line then says that there are more.
 pub const FAULTS_MAX: usize = 1000;
@@ -48,6 +49,20 @@ impl Reader {
     /// # Errors
     /// Only if the check cannot begin; what it finds is in the report.
     pub fn verify(&self, mut progress: impl FnMut(&VerifyReport)) -> Result<VerifyReport> {
+        self.verify_until(|report| {
+            progress(report);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`Self::verify`], and ends when `progress` breaks.
+    ///
+    /// # Errors
+    /// [`StoreError::Interrupted`] too.
+    pub fn verify_until(
+        &self,
+        mut progress: impl FnMut(&VerifyReport) -> ControlFlow<()>,
+    ) -> Result<VerifyReport> {
         let transaction = self.begin()?;
         let mut check = Check {
             connection: &transaction,
@@ -62,7 +77,9 @@ impl Reader {
         match authors(&transaction) {
             Ok(authors) => {
                 for author in authors {
-                    check.log(&author, &mut progress);
+                    if check.log(&author, &mut progress).is_break() {
+                        return Err(StoreError::Interrupted);
+                    }
                     check.report.authors += 1;
                 }
                 check.totals();
@@ -117,7 +134,11 @@ impl Check<'_> {
         }
     }
 
-    fn log(&mut self, author: &Author, progress: &mut impl FnMut(&VerifyReport)) {
+    fn log(
+        &mut self,
+        author: &Author,
+        progress: &mut impl FnMut(&VerifyReport) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let id = author.id;
         if crypto::author_id(&author.node, &author.incarnation) != id {
             self.report.fault(format_args!(
@@ -130,13 +151,13 @@ impl Check<'_> {
                 Ok(Some((number, batch))) => {
                     self.batch(author, end, number, &batch);
                     end = (batch.last, batch.hash, batch.hlc_last);
-                    progress(&self.report);
+                    progress(&self.report)?;
                 }
                 Ok(None) => break,
                 Err(error) => {
                     // What follows cannot be placed behind a batch that does not read.
                     self.report.fault(error);
-                    return;
+                    return ControlFlow::Continue(());
                 }
             }
         }
@@ -146,6 +167,7 @@ impl Check<'_> {
                 end.0, author.head.0
             ));
         }
+        ControlFlow::Continue(())
     }
 
     /// The first batch from `seq` on, and its number.

@@ -317,6 +317,7 @@ impl Driver {
             members: self.engine.members(),
             keys: self.engine.epoch_keys(),
             addresses: self.net.local_addresses(),
+            twin: self.engine.twin(),
             is_failed: self.failure.is_some(),
         };
         if let Some(name) = &view.group_name
@@ -593,7 +594,7 @@ impl Driver {
     clippy::disallowed_methods,
     reason = "the driver is where the clock is read"
 )]
-fn now_instant() -> Instant {
+pub(crate) fn now_instant() -> Instant {
     Instant::now()
 }
 

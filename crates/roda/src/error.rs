@@ -1,6 +1,7 @@
 //! Errors, split by who must act.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -167,6 +168,26 @@ pub enum Error {
     /// Too many wait already for others to have entries.
     #[error("too many wait for copies already")]
     TooManyWait,
+    /// A file is there already, or something else that must not be replaced.
+    #[error("{} already exists", .0.display())]
+    FileExists(PathBuf),
+    /// A backup within the home that it is of would be lost with it, and could replace its database.
+    #[error("{} is within the node's own directory", .0.display())]
+    BackupInHome(PathBuf),
+    /// Not a backup of Roda, cut short, or what is in it contradicts itself. Nothing was restored.
+    #[error("{} is no backup that can be restored: {reason}", path.display())]
+    DamagedBackup {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A restored node does not start beside the one that was backed up.
+    #[error("the original of this restored node still runs, at {0}")]
+    OriginalAlive(SocketAddr),
+    /// Whoever watched the progress wanted the operation to end. Nothing of it is left.
+    #[error("interrupted")]
+    Interrupted,
     /// Anything else that the database reports.
     #[error("store: {0}")]
     Store(String),
@@ -200,6 +221,7 @@ impl Error {
             StoreError::DiskFull => Self::DiskFull,
             StoreError::ReadOnly(path) => Self::ReadOnly(path),
             StoreError::Io { path, source } => Self::file(&path, &source),
+            StoreError::Interrupted => Self::Interrupted,
             other => Self::Store(other.to_string()),
         }
     }

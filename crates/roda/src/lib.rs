@@ -5,6 +5,7 @@
 //! catches up. A member that appended knows that its entry survives power loss.
 #![warn(missing_docs)]
 
+mod backup;
 pub mod boottime;
 mod consensus;
 mod copies;
@@ -26,6 +27,7 @@ mod types;
 mod view;
 mod writer;
 
+pub use backup::{Backup, BackupInfo, BackupOptions, BackupStep, Restored, back_up_home};
 pub use copies::{Copies, CopyCount};
 pub use error::{Error, Result};
 pub use home::{peek, verify_home};
@@ -44,6 +46,9 @@ pub use roda_proto::{
     WallTime,
 };
 pub use roda_store::FenceMark;
+/// The SQLite that Roda is linked with, for [`job::RunningJob::effects`]. A program has one SQLite only, so
+/// this is the version that it can use.
+pub use rusqlite;
 pub use topic::{History, Lagged, Subscription, TopicHandle};
 pub use types::{
     HistoryQuery, InterfaceStatus, Message, MirrorInfo, Options, Receipt, Status, TopicInfo,

@@ -1,6 +1,6 @@
 //! A running node.
 
-mod start;
+pub(crate) mod start;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -16,6 +16,8 @@ pub(crate) struct View {
     pub(crate) keys: Vec<EpochRecord>,
     /// Own datagram addresses.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Where another node with this node's identity is heard.
+    pub(crate) twin: Option<SocketAddr>,
     /// The store takes nothing now.
     pub(crate) is_failed: bool,
 }
@@ -28,6 +30,7 @@ impl View {
             members: Vec::new(),
             keys: Vec::new(),
             addresses: Vec::new(),
+            twin: None,
             is_failed: false,
         }
     }

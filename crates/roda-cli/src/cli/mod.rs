@@ -1,5 +1,6 @@
 //! The command line as data. Its help texts come from the catalogue: see [`help`].
 
+mod backup;
 pub(crate) mod help;
 mod jobs;
 mod locks;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use roda::LockName;
 
 use crate::home::{Config, LockTiming};
+pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use jobs::{
     CheckpointAction, JobAction, JobsArgs, PushArgs, QueueAction, WorkArgs, WorkerArgs,
 };
@@ -199,6 +201,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: CheckpointAction,
     },
+    /// Writes the node to a file.
+    Backup(BackupArgs),
+    /// Brings it back.
+    Restore(RestoreArgs),
     /// Checks all that is stored.
     Verify,
     /// Prints a completion script.

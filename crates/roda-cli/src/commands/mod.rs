@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod backup;
 mod bench;
 mod bench_backlog;
 mod bench_jobs;
@@ -28,6 +29,7 @@ mod plain_multicast;
 mod push;
 mod queue;
 mod remove;
+mod restore;
 mod say;
 mod screen;
 mod status;
@@ -178,6 +180,8 @@ async fn dispatch(app: &mut App, command: Command) -> Result<Exit> {
         Command::Queue { what } => queue::run(app, what).await?,
         Command::Checkpoint { what } => checkpoint::run(app, what).await?,
         Command::Worker(args) => return crate::worker::run(app, args).await,
+        Command::Backup(args) => backup::run(app, args).await?,
+        Command::Restore(args) => restore::run(app, args).await?,
         Command::Verify => return verify::run(app).await,
         Command::Completions { shell } => completions::run(app, shell)?,
         Command::Demo { fast } => demo::run(app, fast).await?,

@@ -118,6 +118,26 @@ help-locks-examples =
       roda locks
       roda locks --watch printer
       roda locks --json
+help-backup = Write all of this node to one file, while it runs or while it is down
+help-backup-file = The file; it will have the node's keys, so keep it as safe as the node's directory
+help-backup-force = Replace the file if it is there
+help-backup-examples =
+    The file has the identity and its keys, the log, jobs, contacts, mirrors and the settings of
+    “roda up”. Whoever reads it can read everything and speak as this node. It is checked before
+    it gets its name; an earlier one is replaced as a whole or not at all.
+
+    Examples
+      roda backup /media/stick/ana.roda
+      roda backup --force --json ~/backups/ana.roda
+help-restore = Bring back a node from a backup, in a directory that has none
+help-restore-file = What “roda backup” wrote
+help-restore-examples =
+    The node is who it was, and writes a log of its own from then on; what it had written after
+    the backup comes back from the others. The original must not run any more.
+
+    Examples
+      roda restore /media/stick/ana.roda
+      roda --home /srv/roda restore ana.roda
 help-verify = Check the database, every log and every signature
 help-completions = Print a completion script
 help-completions-shell = bash, elvish, fish, powershell or zsh
@@ -252,6 +272,19 @@ locks-revoked = being stopped
 locks-waiting = waits
 locks-shared = shared
 locks-free = free
+backup-done = { $entries ->
+    [one] 1 entry, checked
+   *[other] { $entries } entries, checked
+  }: { $file } ({ $bytes }).
+backup-keys = It has the node's keys: keep it as safe as the node itself.
+backup-copied = Copied:
+backup-checked = Entries checked:
+restore-done = { $nick } ({ $node }) of “{ $group }” is back in { $home }, as it was on { $made }, with { $entries ->
+    [one] 1 entry
+   *[other] { $entries } entries
+  }.
+restore-founder = It founded the group. If no other member voted about locks, there are no locks any more, and no job starts.
+restore-next = Make sure that the original does not run, then start it with: roda up
 verify-well = All is well: { $entries } entries in { $batches } signed batches of { $authors } logs; faults: { $faults }.
 verify-faults = Faults: { $faults }. Checked: { $entries } entries in { $batches } signed batches of { $authors } logs.
 
@@ -515,6 +548,16 @@ error-newer-database = the database was written by a newer version of Roda ({ $f
     .hint = update Roda; nothing was changed
 error-damaged-database = the database is damaged: { $reason }
     .hint = “roda verify” tells more; copy the home before you try anything; the other members still have the log
+error-backup-exists = { $path } is there already
+    .hint = choose another name, or replace it with --force
+error-backup-in-home = { $path } is within the node's own directory and would be lost with it
+    .hint = write it to another disk or machine
+error-damaged-backup = { $path } is no backup that can be restored: { $reason }
+    .hint = nothing was changed; use a file that “roda backup” wrote, and copy it again as a whole
+error-restore-home-taken = { $home } is not empty
+    .hint = choose a directory that does not exist yet: roda --home DIR restore FILE
+error-original-alive = the node of which this one is a backup still runs, at { $address }
+    .hint = stop it for good, then start this one; to have one more member, use “roda invite” instead
 error-store = the database failed: { $reason }
     .hint = what was acknowledged is safe; “roda verify” checks it
 error-stopped = the node is stopping

@@ -118,6 +118,26 @@ help-locks-examples =
       roda locks
       roda locks --watch impressora
       roda locks --json
+help-backup = Grava tudo deste nó em um só arquivo, com ele no ar ou parado
+help-backup-file = O arquivo; nele vão as chaves do nó, então guarde-o como o diretório do nó
+help-backup-force = Substitui o arquivo, se já existir
+help-backup-examples =
+    O arquivo tem a identidade e suas chaves, o registro, as tarefas, os contatos, os espelhos e
+    os ajustes de “roda up”. Quem o lê pode ler tudo e falar como este nó. Ele é conferido antes
+    de receber o nome; um anterior é substituído por inteiro ou fica como está.
+
+    Exemplos
+      roda backup /media/pendrive/ana.roda
+      roda backup --force --json ~/backups/ana.roda
+help-restore = Traz um nó de volta a partir de um backup, em um diretório que ainda não tem nenhum
+help-restore-file = O que “roda backup” gravou
+help-restore-examples =
+    O nó volta a ser quem era e daí em diante escreve um registro próprio; o que tinha escrito
+    depois do backup volta pelos outros membros. O original não pode mais estar no ar.
+
+    Exemplos
+      roda restore /media/pendrive/ana.roda
+      roda --home /srv/roda restore ana.roda
 help-verify = Confere o banco de dados, todos os registros e todas as assinaturas
 help-completions = Imprime um script de completação
 help-completions-shell = bash, elvish, fish, powershell ou zsh
@@ -252,6 +272,19 @@ locks-revoked = sendo parado
 locks-waiting = espera
 locks-shared = dividida
 locks-free = livre
+backup-done = { $entries ->
+    [one] 1 entrada conferida
+   *[other] { $entries } entradas conferidas
+  }: { $file } ({ $bytes }).
+backup-keys = Ele tem as chaves do nó: guarde-o com o mesmo cuidado.
+backup-copied = Copiado:
+backup-checked = Entradas conferidas:
+restore-done = { $nick } ({ $node }) de “{ $group }” está de volta em { $home }, como era em { $made }, com { $entries ->
+    [one] 1 entrada
+   *[other] { $entries } entradas
+  }.
+restore-founder = Este nó fundou o grupo. Se nenhum outro membro votava sobre travas, não há mais travas, e nenhuma tarefa começa.
+restore-next = Verifique que o original não está no ar e inicie com: roda up
 verify-well = Está tudo bem: { $entries } entradas em { $batches } lotes assinados de { $authors } registros; falhas: { $faults }.
 verify-faults = Falhas: { $faults }. Conferidos: { $entries } entradas em { $batches } lotes assinados de { $authors } registros.
 
@@ -515,6 +548,16 @@ error-newer-database = o banco de dados foi escrito por uma versão mais nova do
     .hint = atualize o Roda; nada foi alterado
 error-damaged-database = o banco de dados está danificado: { $reason }
     .hint = “roda verify” diz mais; copie o diretório antes de tentar qualquer coisa; os outros membros ainda têm o registro
+error-backup-exists = { $path } já existe
+    .hint = escolha outro nome ou substitua com --force
+error-backup-in-home = { $path } fica no diretório do próprio nó e se perderia com ele
+    .hint = grave em outro disco ou outra máquina
+error-damaged-backup = { $path } não é um backup que se possa restaurar: { $reason }
+    .hint = nada foi alterado; use um arquivo gravado por “roda backup” e copie-o de novo por inteiro
+error-restore-home-taken = { $home } não está vazio
+    .hint = escolha um diretório que ainda não exista: roda --home DIR restore ARQUIVO
+error-original-alive = o nó do qual este é um backup ainda está no ar, em { $address }
+    .hint = pare-o de vez e inicie este; para ter mais um membro, use “roda invite”
 error-store = o banco de dados falhou: { $reason }
     .hint = o que foi confirmado está a salvo; “roda verify” confere
 error-stopped = o nó está parando

@@ -4,6 +4,7 @@
     reason = "clippy knows functions of tests, not the helpers that they share"
 )]
 
+mod backup;
 mod bad_input;
 mod bad_jobs;
 mod bad_locks;

@@ -21,7 +21,7 @@ fn compare(name: &str, text: &str) {
     assert!(text == expected, "{name} is longer or shorter now");
 }
 
-const COMMANDS: [&[&str]; 43] = [
+const COMMANDS: [&[&str]; 45] = [
     &[],
     &["create"],
     &["invite"],
@@ -57,6 +57,8 @@ const COMMANDS: [&[&str]; 43] = [
     &["checkpoint"],
     &["checkpoint", "save"],
     &["checkpoint", "load"],
+    &["backup"],
+    &["restore"],
     &["verify"],
     &["completions"],
     &["demo"],

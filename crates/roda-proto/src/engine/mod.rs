@@ -20,6 +20,7 @@ mod tests;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 pub use api::{
     Command, CommandError, CommandId, Config, Counters, Deadline, Destination, Event, Input,
@@ -383,6 +384,17 @@ impl Engine {
         let mut members: Vec<MemberInfo> = self.membership.active().map(info).collect();
         members.sort_by_key(|member| (member.presence != Presence::Here, member.node));
         members
+    }
+
+    /// Where a second node runs under the identity of this one: its database was copied, or restored
+    /// while the original lives. Each has a log of its own, but links to the node reach only one of
+    /// them at a time.
+    #[must_use]
+    pub fn twin(&self) -> Option<SocketAddr> {
+        let heard = self.peers.by_node(self.now.mono);
+        let twin = heard.get(&self.node)?;
+        let is_there = twin.presence == Presence::Online;
+        is_there.then(|| twin.peer.stream_address())
     }
 
     /// Whether a node is a member now.

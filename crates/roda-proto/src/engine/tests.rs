@@ -103,8 +103,8 @@ struct Net {
     wire: Vec<Vec<u8>>,
 }
 
-fn address(index: usize) -> core::net::SocketAddr {
-    core::net::SocketAddr::from(([10, 0, 0, u8::try_from(index).unwrap()], 7000))
+fn address(index: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, u8::try_from(index).unwrap()], 7000))
 }
 
 fn identity(index: usize, group: GroupId) -> Identity {

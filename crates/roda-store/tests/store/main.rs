@@ -1,6 +1,7 @@
 //! The store as its callers see it.
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to report")]
 
+mod backup;
 mod fenced;
 mod history;
 mod jobs;

@@ -30,10 +30,6 @@ impl Driver {
                 index: interface.index,
             });
         let carriers: Vec<_> = self.engine.carriers().into_iter().collect();
-        let ahead = self.engine.clock_ahead().as_secs();
-        let clock_problem = (ahead > 0).then(|| {
-            format!("this machine's clock is {ahead} s ahead of the group's, which is used instead")
-        });
         let mut counters = counters(self.engine.counters());
         counters.insert("datagrams_dropped", self.net.dropped());
         Status {
@@ -72,13 +68,20 @@ impl Driver {
                 .iter()
                 .map(|(why, n)| (why.to_string(), *n))
                 .collect(),
-            problems: self
-                .problems
-                .values()
-                .cloned()
-                .chain(clock_problem)
-                .collect(),
+            problems: self.problems(),
         }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let ahead = self.engine.clock_ahead().as_secs();
+        let clock = (ahead > 0).then(|| {
+            format!("this machine's clock is {ahead} s ahead of the group's, which is used instead")
+        });
+        let twin = self.engine.twin().map(|address| {
+            format!("another node with this node's identity runs at {address}; stop one of them")
+        });
+        let standing = self.problems.values().cloned();
+        standing.chain(clock).chain(twin).collect()
     }
 }
 

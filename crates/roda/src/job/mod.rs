@@ -3,6 +3,7 @@
 mod calendar;
 mod claim;
 mod copies;
+mod effects;
 mod progress;
 mod push;
 mod report;
@@ -24,6 +25,7 @@ use crate::types::Receipt;
 pub use self::calendar::{CronError, CronField, next_time, parse_cron};
 pub use self::claim::{ClaimedJob, EndedAttempt, Offer, WorkerHold};
 use self::copies::Copier;
+pub use self::effects::{Effects, EffectsError};
 use self::progress::BLOBS_SAVED_MAX;
 pub use self::progress::{LoadedProgress, Progress};
 pub use self::push::{NewJob, Pushed};

@@ -67,6 +67,12 @@ impl Node {
         buried
     }
 
+    /// A worker of this node was dropped before it could be buried; whoever gets its lock does that, and
+    /// this node may be the one.
+    pub(super) fn abandon_worker(&self, worker: WorkerId) {
+        self.job_state().undertaker.state().own.remove(&worker);
+    }
+
     async fn bury(&self, worker: WorkerId, fence: Fence) -> Result<()> {
         for (queue, lost) in self.lost(worker).await? {
             let jobs = lost.len();

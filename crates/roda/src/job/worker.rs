@@ -173,7 +173,7 @@ impl Queue {
     }
 }
 
-/// A worker at work.
+/// A worker at work. Dropped in the middle of it, it leaves its jobs to the undertakers.
 struct Shift {
     queue: Queue,
     hold: WorkerHold,
@@ -191,6 +191,12 @@ struct Running {
     started: Instant,
     task: AbortHandle,
     is_cancelled: bool,
+}
+
+impl Drop for Shift {
+    fn drop(&mut self) {
+        self.queue.node.abandon_worker(self.hold.worker);
+    }
 }
 
 impl Shift {

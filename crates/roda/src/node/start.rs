@@ -38,8 +38,16 @@ const REQUESTS_MAX: usize = 256;
 const DELIVERED_MAX: usize = 4096;
 
 /// The setting of a group's founder that names the log with which the voters begin.
-const VOTERS: &str = "voters";
-const TO_BE_FOUNDED: &str = "to be founded";
+pub(crate) const VOTERS: &str = "voters";
+pub(crate) const TO_BE_FOUNDED: &str = "to be founded";
+
+/// The setting of a restored node that names whether it was started since.
+pub(crate) const RESTORED: &str = "restored";
+pub(crate) const TO_BE_STARTED: &str = "to be started";
+const STARTED: &str = "started";
+/// How long a restored node listens whether the original lives, at its first start. Beacons come every
+/// second, and a node that has just started is answered sooner.
+const ORIGINAL_HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// What differs between a new, a joining and a returning node.
 struct Start {
@@ -193,6 +201,8 @@ impl Node {
                 .and_then(|()| store.accept_place());
             renewed.map_err(|error| Error::store(home, error))?;
         }
+        let restored = store.meta(RESTORED);
+        let restored = restored.map_err(|error| Error::store(home, error))?;
         let snapshot = store
             .snapshot()
             .map_err(|error| Error::store(home, error))?;
@@ -200,8 +210,25 @@ impl Node {
             .map_err(|error| Error::Store(error.to_string()))?;
         let net = open_net(&snapshot.identity.group, &options)?;
         let node = Self::start(home, Start::alone(store, net, identity), &options).await?;
+        if restored.as_deref() == Some(TO_BE_STARTED) {
+            node.make_way_for_the_original().await?;
+        }
         node.introduce(&options);
         Ok(node)
+    }
+
+    /// At the first start after a restoration: two nodes with one identity would take each other's
+    /// answers about locks, so this one stops if the original is heard.
+    async fn make_way_for_the_original(&self) -> Result<()> {
+        let mut view = self.shared.view.clone();
+        let heard = view.wait_for(|view| view.twin.is_some());
+        let heard = tokio::time::timeout(ORIGINAL_HEARD_WITHIN, heard).await;
+        let twin = heard.ok().and_then(|view| view.ok()?.twin);
+        if let Some(address) = twin {
+            self.shutdown().await?;
+            return Err(Error::OriginalAlive(address));
+        }
+        self.store(|store| store.set_meta(RESTORED, STARTED)).await
     }
 
     /// In the background: it waits until the peers were heard.

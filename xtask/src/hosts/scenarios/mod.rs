@@ -158,6 +158,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: restarts::an_old_copy_heals,
     },
     Scenario {
+        name: "backup",
+        about: "a destroyed node comes back from a backup; nothing is lost, no job runs twice",
+        run: jobs::a_destroyed_node_comes_back,
+    },
+    Scenario {
         name: "invites",
         about: "any member admits; expired, used-up and damaged tokens are refused",
         run: invites::tokens_are_checked_by_any_member,
