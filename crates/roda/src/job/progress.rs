@@ -6,7 +6,7 @@ use std::time::Duration;
 use roda_proto::Hash;
 use roda_proto::job::{AttemptId, Checkpoint, JobEntry, JobId, JobState, QueueName};
 use roda_store::{BlobOrigin, BlobPut, LoadedCheckpoint, LoadedState, WantedBlob};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::over;
 use crate::driver::wall;
@@ -19,6 +19,8 @@ pub(super) const BLOBS_SAVED_MAX: usize = 4;
 const COPY_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a large checkpoint is looked for at others before an older one is taken.
 const LOAD_TIME_MAX: Duration = Duration::from_secs(5);
+/// Between two rounds of asking all.
+const LOAD_PAUSE: Duration = Duration::from_millis(100);
 
 /// How far a job has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -169,8 +171,16 @@ impl Node {
         if here.is_some() {
             return Ok(here);
         }
-        let fetched = timeout(LOAD_TIME_MAX, self.fetch_blob(&wanted)).await;
-        let Ok(Some(blob)) = fetched else {
+        // Who has it may only be about to be heard, or to be restarted.
+        let fetching = async {
+            loop {
+                if let Some(blob) = self.fetch_blob(&wanted).await {
+                    return blob;
+                }
+                sleep(LOAD_PAUSE).await;
+            }
+        };
+        let Ok(blob) = timeout(LOAD_TIME_MAX, fetching).await else {
             return Ok(None);
         };
         // Whether there is room for it makes no difference to this attempt.
