@@ -10,7 +10,7 @@ use crate::api::locks::lock_names;
 use crate::cli::parse::duration;
 use crate::cli::{LockAction, LockArgs};
 use crate::error::{Exit, Failure, Result};
-use crate::wrapper::{self, Wish};
+use crate::wrapper::{self, Wish, Wisher};
 
 pub(super) async fn run(app: &mut App, args: LockArgs) -> Result<Exit> {
     match args.action {
@@ -61,6 +61,7 @@ fn wish(args: LockArgs) -> Result<Wish> {
             inside: Vec::new(),
         },
         command: args.command,
+        wisher: Wisher::Caller,
     })
 }
 

@@ -170,6 +170,7 @@ queue-purged =
         [one] { $count } waiting job of { $queue } cancelled.
        *[other] { $count } waiting jobs of { $queue } cancelled.
     }
+worker-no-quorum = { $reachable } of { $voters } voters reachable, { $needed } needed; waiting
 worker-draining =
     { $count ->
         [one] No more jobs; { $count } still runs. Once more ends it.

@@ -170,6 +170,7 @@ queue-purged =
         [one] { $count } tarefa que esperava em { $queue } foi cancelada.
        *[other] { $count } tarefas que esperavam em { $queue } foram canceladas.
     }
+worker-no-quorum = { $reachable } de { $voters } votantes ao alcance; são precisos { $needed }; esperando
 worker-draining =
     { $count ->
         [one] Nenhuma tarefa mais; { $count } ainda roda. Mais uma vez a encerra.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::fake_node::{FakeNode, ended};
+use crate::fake_node::{FakeNode, SESSION, ended};
 use crate::wrapper::{lives, wait_until};
 
 /// A lease that does not end during a test.
@@ -21,9 +21,19 @@ fn id(number: u64) -> String {
 
 /// Runs `roda work q OPTIONS -- sh -c SCRIPT` up to its first question.
 fn work(node: &FakeNode, options: &[&str], script: &str) -> Child {
+    let child = spawn(node, options, script);
+    until_asked(node);
+    child
+}
+
+fn spawn(node: &FakeNode, options: &[&str], script: &str) -> Child {
     let mut command = node.home.command(&["--no-spawn", "work", "q"]);
     command.args(options).args(["--", "sh", "-c", script]);
-    let child = command.spawn().unwrap();
+    command.spawn().unwrap()
+}
+
+/// Grants a worker its lock and waits for its first question.
+fn until_asked(node: &FakeNode) {
     let wish = node.request("POST /v1/holds ").body;
     let lock = wish["locks"][0].as_str().unwrap();
     let worker = lock.strip_prefix("roda/worker/").unwrap();
@@ -35,7 +45,6 @@ fn work(node: &FakeNode, options: &[&str], script: &str) -> Child {
         (&poll.body["fence"], &poll.body["queue"]),
         (&json!(77), &json!("q"))
     );
-    child
 }
 
 fn claimed(number: u64) -> Value {
@@ -244,6 +253,43 @@ fn a_worker_that_is_asked_twice_gives_its_jobs_back() {
     signal(&child, Signal::INT);
     // Not before it was ended by force.
     assert_eq!(ends(&node)[0]["outcome"], "returned");
+    assert_eq!(ended(child).code, Some(0));
+}
+
+fn too_few_voters(node: &FakeNode) {
+    node.send(&json!({"event": "no-quorum", "reachable": 1, "voters": 3, "needed": 2}));
+}
+
+#[test]
+fn a_worker_without_a_majority_says_once_what_it_waits_for_and_waits_on() {
+    let node = FakeNode::new();
+    let child = spawn(&node, &["--idle-exit"], "cat");
+    let hold = node.until_registered();
+    too_few_voters(&node);
+    too_few_voters(&node);
+    // Time is what this is about: one that does not wait on gives up after one and a half sessions.
+    std::thread::sleep(SESSION * 7 / 4);
+    assert!(lives(&hold["pid"].to_string()), "it gave up");
+    node.send(&json!({"event": "queued"}));
+    node.grant(LONG);
+    node.request("POST /v1/workers/");
+    offer(&node, &[1]);
+    assert_eq!(ends(&node)[0]["outcome"], "done");
+    node.idle();
+    let ended = ended(child);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "p1\n"));
+    let told = "1 of 3 voters reachable, 2 needed; waiting\n";
+    assert_eq!(ended.stderr, told);
+}
+
+#[test]
+fn a_worker_that_waits_for_a_majority_ends_well_when_it_is_asked_to() {
+    let node = FakeNode::new();
+    let child = spawn(&node, &[], "cat");
+    node.until_registered();
+    too_few_voters(&node);
+    signal(&child, Signal::INT);
+    assert!(node.is_left(), "the wish is withdrawn");
     assert_eq!(ended(child).code, Some(0));
 }
 
