@@ -366,6 +366,7 @@ fn library_end(end: EndedAttempt) -> Result<LibraryEnd> {
         OutcomeRequest::Again => Outcome::Again,
         OutcomeRequest::Returned => Outcome::Returned,
         OutcomeRequest::Cancelled => Outcome::Cancelled,
+        OutcomeRequest::CutOff { code } => Outcome::CutOff { code },
     };
     Ok(LibraryEnd {
         id: parsed(&end.id)?,

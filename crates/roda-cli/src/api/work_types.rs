@@ -121,6 +121,12 @@ pub(crate) enum OutcomeRequest {
     Returned,
     /// It was ended because somebody wanted it cancelled.
     Cancelled,
+    /// It was cut off halfway, and its job is to be held after a crash.
+    CutOff {
+        /// 128 + n, if signal n came from outside.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<i32>,
+    },
 }
 
 impl OutcomeRequest {
@@ -132,6 +138,7 @@ impl OutcomeRequest {
             Self::Again => "again",
             Self::Returned => "returned",
             Self::Cancelled => "cancelled",
+            Self::CutOff { .. } => "cut-off",
         }
     }
 
@@ -140,6 +147,7 @@ impl OutcomeRequest {
         match self {
             Self::Done => Some(0),
             Self::Failed { code, .. } => Some(*code),
+            Self::CutOff { code } => *code,
             Self::Again | Self::Returned | Self::Cancelled => None,
         }
     }

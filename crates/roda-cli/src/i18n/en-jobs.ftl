@@ -126,6 +126,7 @@ job-cancelling = being cancelled
 job-outcome-failed = failed
 job-outcome-again = once more
 job-outcome-returned = given back
+job-outcome-cut-off = cut off
 job-outcome-lost = lost
 job-label-id = Job
 job-label-queue = Queue
@@ -180,6 +181,7 @@ worker-failed = { $job } failed (exit code { $code })
 worker-done = { $job } done
 worker-again = { $job } has saved its progress and runs again
 worker-returned = { $job } given back
+worker-cut-off = { $job } was cut off and is held: “roda job retry” or “roda job cancel”
 worker-cancelled = { $job } cancelled
 
 # Errors: usage

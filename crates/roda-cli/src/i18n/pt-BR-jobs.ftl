@@ -126,6 +126,7 @@ job-cancelling = sendo cancelada
 job-outcome-failed = falhou
 job-outcome-again = mais uma vez
 job-outcome-returned = devolvida
+job-outcome-cut-off = interrompida
 job-outcome-lost = perdida
 job-label-id = Tarefa
 job-label-queue = Fila
@@ -180,6 +181,7 @@ worker-failed = { $job } falhou (código de saída { $code })
 worker-done = { $job } feita
 worker-again = { $job } salvou o progresso e roda de novo
 worker-returned = { $job } devolvida
+worker-cut-off = { $job } foi interrompida e fica retida: “roda job retry” ou “roda job cancel”
 worker-cancelled = { $job } cancelada
 
 # Erros: uso

@@ -11,13 +11,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Plan;
 use super::asking::Asking;
-use super::job::{Job, Why, outcome};
+use super::job::{End, Job, Why, outcome};
 use super::leftovers::Roots;
 use super::link::{Answer, Fault, Link, POLL_MAX};
 use super::lost::{LockState, LockWatch};
 use super::output::{Form, Printer};
 use super::start::{start, told};
 use crate::api::blob::Blob;
+use crate::api::job_types::OnCrashReply;
 use crate::api::work_types::{
     ClaimedReply, EndedAttempt, EndsRequest, KnownAttempt, OutcomeRequest, PollReply, PollRequest,
 };
@@ -214,7 +215,8 @@ impl<'a> Worker<'a> {
                 self.on_end(EndedAttempt {
                     id: claimed.id.clone(),
                     attempt: claimed.attempt,
-                    outcome: outcome(code, None, claimed.tries),
+                    // It never began, so nothing was cut off.
+                    outcome: outcome(End::Exited(code), None, claimed.tries, OnCrashReply::Resume),
                     millis: 0,
                     output: Blob::from(message.into_bytes()),
                 });
@@ -465,6 +467,7 @@ impl<'a> Worker<'a> {
                 let [job] = values;
                 ui.note(&ui.text("worker-failed", &[job, ("code", code.to_string().into())]));
             }
+            OutcomeRequest::CutOff { .. } => ui.note(&ui.text("worker-cut-off", &values)),
             _ if self.app.global.verbose == 0 => {}
             OutcomeRequest::Done => ui.note(&ui.text("worker-done", &values)),
             OutcomeRequest::Again => ui.note(&ui.text("worker-again", &values)),

@@ -128,6 +128,25 @@ fn the_exit_code_decides_what_becomes_of_a_job() {
 }
 
 #[test]
+fn a_job_that_is_to_be_held_after_a_crash_is_told_to_be_cut_off() {
+    let node = FakeNode::new();
+    let script = "read p; case $p in p1) kill -9 $$;; p2) exit 3;; esac";
+    let child = work(&node, &["--idle-exit"], script);
+    for (number, outcome, code) in [(1, "cut-off", json!(137)), (2, "failed", json!(3))] {
+        let mut job = claimed(number);
+        job["on_crash"] = "hold".into();
+        node.offer(vec![job]);
+        let told = ends(&node);
+        let told = (&told[0]["outcome"], &told[0]["code"]);
+        assert_eq!(told, (&json!(outcome), &code));
+    }
+    node.idle();
+    let ended = ended(child);
+    let told = "3f2a3f2a-1 was cut off and is held: “roda job retry” or “roda job cancel”\n";
+    assert!(ended.stderr.starts_with(told), "{}", ended.stderr);
+}
+
+#[test]
 fn nothing_of_a_job_runs_when_its_end_is_told() {
     let node = FakeNode::new();
     let path = node.home.file("left");

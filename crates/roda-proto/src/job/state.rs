@@ -330,6 +330,10 @@ impl Job {
             }
             Outcome::Again | Outcome::Returned => (at_once, None),
             Outcome::Cancelled => (Phase::Cancelled, None),
+            Outcome::CutOff { code } => {
+                self.crash(code);
+                return;
+            }
         };
     }
 
@@ -339,7 +343,7 @@ impl Job {
             worker,
             claim,
             seen,
-            has_progress,
+            ..
         } = self.phase
         else {
             return Err(Unfit::NotRunning);
@@ -352,21 +356,33 @@ impl Job {
             return Err(Unfit::OutOfOrder);
         }
         self.ended = Some(place);
-        self.code = None;
+        self.crash(None);
+        Ok(())
+    }
+
+    /// The attempt that runs did not end by itself: nobody knows how far it came.
+    fn crash(&mut self, code: Option<i32>) {
+        self.code = code;
         let at_once = Phase::Waiting {
             not_before: WallTime(0),
         };
+        let has_progress = matches!(
+            self.phase,
+            Phase::Running {
+                has_progress: true,
+                ..
+            }
+        );
         self.phase = if has_progress {
             at_once
         } else {
-            self.failed(None, at_once)
+            self.failed(code, at_once)
         };
         match self.on_crash {
             OnCrash::Resume => {}
             OnCrash::Retry => self.checkpoints.clear(),
             OnCrash::Hold => self.phase = Phase::Held,
         }
-        Ok(())
     }
 
     /// Counts a failed try.

@@ -52,6 +52,7 @@ fn states() -> Vec<(&'static str, Kit)> {
     std::vec![
         ("waiting", resume()),
         ("running", running(options(2, OnCrash::Resume))),
+        ("running, to be held", running(options(2, OnCrash::Hold))),
         ("saved", saved),
         ("cancel wanted", unwanted),
         ("failed once", ended(2, failed(7, 500))),
@@ -64,6 +65,7 @@ fn states() -> Vec<(&'static str, Kit)> {
         ("lost, begins anew", lost(OnCrash::Retry)),
         ("held", lost(OnCrash::Hold)),
         ("retried", retried),
+        ("cut off", ended(2, Outcome::CutOff { code: Some(9) })),
         ("loose", loose),
     ]
 }
@@ -93,6 +95,10 @@ fn facts(kit: &Kit) -> Vec<(&'static str, Fact)> {
         ("end: again", fact(1, kit.end_of(1, Outcome::Again))),
         ("end: returned", fact(1, kit.end_of(1, Outcome::Returned))),
         ("end: cancelled", fact(1, kit.end_of(1, Outcome::Cancelled))),
+        (
+            "end: cut off",
+            fact(1, kit.end_of(1, Outcome::CutOff { code: Some(9) }))
+        ),
         ("end by 2", fact(2, kit.end_of(2, Outcome::Done))),
         ("lose", fact(2, kit.loss_of(1, 9, seen))),
         ("lose, all void", fact(2, kit.loss_of(1, 9, 0))),
