@@ -24,6 +24,9 @@ pub(crate) struct PollRequest {
     /// Answer as soon as the queue has nothing left to do.
     #[serde(default)]
     pub(crate) until_idle: bool,
+    /// It has been told that the queue is paused.
+    #[serde(default)]
+    pub(crate) paused: bool,
 }
 
 /// An attempt that a worker has.
@@ -51,6 +54,9 @@ pub(crate) struct PollReply {
     /// Nothing of the queue waits, not for later either, and nothing runs.
     #[serde(default)]
     pub(crate) idle: bool,
+    /// No jobs of the queue are started, on any member.
+    #[serde(default)]
+    pub(crate) paused: bool,
 }
 
 /// A job that a worker has claimed.

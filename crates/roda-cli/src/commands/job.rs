@@ -100,6 +100,7 @@ async fn wait_all(app: &App, ids: &[String], timeout: Option<Duration>) -> Resul
 /// The job at its end, or as it is at the deadline.
 async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<JobReply> {
     let mut id = id.to_owned();
+    let mut has_told = false;
     loop {
         let mut path = format!("/v1/jobs/{}/wait", encoded(&id));
         if let Some(deadline) = deadline {
@@ -111,9 +112,13 @@ async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<JobReply
         while let Some(text) = lines.next().await? {
             let lines = text.split(|byte| *byte == b'\n');
             for line in lines.filter(|line| !line.is_empty()) {
-                let job = serde_json::from_slice(line).map_err(|error| {
+                let job: JobReply = serde_json::from_slice(line).map_err(|error| {
                     Failure::new("daemon-answer").with("reason", error.to_string())
                 })?;
+                if job.state == JobStateReply::Held && !std::mem::replace(&mut has_told, true) {
+                    let values = [("job", short(&job.id).into())];
+                    app.ui.note(&app.ui.text("job-wait-held", &values));
+                }
                 last = Some(job);
             }
         }

@@ -160,6 +160,7 @@ jobs-more =
        *[other] These are { $count }, and there are more: “-n N” shows N of them, “-n 0” all.
     }
 job-is = { $job }: { $state }
+job-wait-held = { $job } is held: it waits for “roda job retry” or “roda job cancel”
 job-retried = { $job } will be tried again: { $state }
 job-cancel-told = { $job }: { $state }
 queues-none = There are no queues.
@@ -177,6 +178,12 @@ worker-draining =
         [one] No more jobs; { $count } still runs. Once more ends it.
        *[other] No more jobs; { $count } still run. Once more ends them.
     }
+worker-giving-back =
+    { $count ->
+        [one] { $count } job is being ended and given back.
+       *[other] { $count } jobs are being ended and given back.
+    }
+worker-paused = { $queue } is paused: this worker waits until “roda queue resume { $queue }”
 worker-failed = { $job } failed (exit code { $code })
 worker-done = { $job } done
 worker-again = { $job } has saved its progress and runs again
@@ -229,6 +236,8 @@ error-job-key-conflict = key “{ $key }” belongs to job { $job }, which has a
     .hint = nothing was stored; choose another key, or see the job: roda job show { $job }
 error-job-ended = job { $job } has ended already ({ $state })
     .hint = “roda job show { $job }” tells how; a dead one runs again by “roda job retry { $job }”
+error-job-is-duplicate = job { $job } is a duplicate of { $counts }, which is the one that counts
+    .hint = name that one: roda job show { $counts }
 error-job-not-ended = job { $job } is { $state }, so it cannot be tried again
     .hint = only jobs that are dead, cancelled or held can; “roda job cancel { $job }” ends one that runs
 error-job-attempt-over = attempt { $attempt } of job { $job } is over: it does not count any more

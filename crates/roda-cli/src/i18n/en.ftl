@@ -109,6 +109,7 @@ help-lock-release-force = That this is meant: what runs under the lock is stoppe
 help-lock-release-name = The lock
 help-locks = Show who has which lock, and who waits for it
 help-locks-names = Only these locks (default: all)
+help-locks-all = Also those that Roda takes for queues and workers
 help-locks-watch = Show it anew every half second
 help-locks-examples =
     FENCE grows with every grant. PRIORITY: as asked, and as it counts after waiting.
@@ -475,6 +476,8 @@ error-lock-name-bad-start = the name of a lock cannot start with { $character }
     .hint = start with a letter or a digit
 error-lock-name-twice = lock “{ $lock }” is named twice
     .hint = name each lock once
+error-lock-name-reserved = “{ $lock }” is a name for Roda itself, like all that begin with “roda/”
+    .hint = choose another name
 error-lock-name-too-many = at most { $most } locks can be held at once, not { $count }
     .hint = a lock with a wider meaning may do in place of several
 error-lock-busy = others have { $locks }

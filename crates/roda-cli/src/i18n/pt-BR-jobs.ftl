@@ -160,6 +160,7 @@ jobs-more =
        *[other] Estas são { $count }, e há mais: “-n N” mostra N delas, “-n 0” todas.
     }
 job-is = { $job }: { $state }
+job-wait-held = { $job } está retida: espera por “roda job retry” ou “roda job cancel”
 job-retried = { $job } será tentada de novo: { $state }
 job-cancel-told = { $job }: { $state }
 queues-none = Não há filas.
@@ -177,6 +178,12 @@ worker-draining =
         [one] Nenhuma tarefa mais; { $count } ainda roda. Mais uma vez a encerra.
        *[other] Nenhuma tarefa mais; { $count } ainda rodam. Mais uma vez as encerra.
     }
+worker-giving-back =
+    { $count ->
+        [one] { $count } tarefa está sendo encerrada e devolvida.
+       *[other] { $count } tarefas estão sendo encerradas e devolvidas.
+    }
+worker-paused = { $queue } está em pausa: este trabalhador espera por “roda queue resume { $queue }”
 worker-failed = { $job } falhou (código de saída { $code })
 worker-done = { $job } feita
 worker-again = { $job } salvou o progresso e roda de novo
@@ -229,6 +236,8 @@ error-job-key-conflict = a chave “{ $key }” é da tarefa { $job }, que tem o
     .hint = nada foi guardado; escolha outra chave, ou veja a tarefa: roda job show { $job }
 error-job-ended = a tarefa { $job } já terminou ({ $state })
     .hint = “roda job show { $job }” diz como; uma morta roda de novo com “roda job retry { $job }”
+error-job-is-duplicate = a tarefa { $job } repete { $counts }, que é a que conta
+    .hint = use essa: roda job show { $counts }
 error-job-not-ended = a tarefa { $job } está em { $state }, e por isso não pode ser tentada de novo
     .hint = só as mortas, canceladas ou retidas podem; “roda job cancel { $job }” encerra uma que roda
 error-job-attempt-over = a tentativa { $attempt } da tarefa { $job } acabou: ela não vale mais

@@ -109,6 +109,7 @@ help-lock-release-force = Que é isso mesmo: o que roda sob a trava é parado, e
 help-lock-release-name = A trava
 help-locks = Mostra quem tem cada trava e quem espera por ela
 help-locks-names = Só estas travas (padrão: todas)
+help-locks-all = Também as que a própria Roda usa para filas e trabalhadores
 help-locks-watch = Mostra de novo a cada meio segundo
 help-locks-examples =
     CERCA cresce a cada concessão. PRIORIDADE: a pedida, e a que vale depois da espera.
@@ -475,6 +476,8 @@ error-lock-name-bad-start = o nome de uma trava não pode começar com { $charac
     .hint = comece com uma letra ou um dígito
 error-lock-name-twice = a trava “{ $lock }” aparece duas vezes
     .hint = cite cada trava uma só vez
+error-lock-name-reserved = “{ $lock }” é um nome da própria Roda, como todos os que começam com “roda/”
+    .hint = escolha outro nome
 error-lock-name-too-many = dá para ter no máximo { $most } travas de uma vez, não { $count }
     .hint = uma trava de sentido mais amplo talvez substitua várias
 error-lock-busy = outros têm { $locks }
