@@ -26,7 +26,7 @@ use crate::api::work::Desks;
 use crate::error::{Failure, Result};
 use crate::holds::Holds;
 use crate::home::{Config, Home};
-use crate::tree::HOLD_VARIABLE;
+use crate::tree::{HOLD_VARIABLE, kill_orphans};
 
 /// What a starting daemon is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -223,6 +223,8 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
     let options = config.options();
     let timings = options.lock_timings;
     let path = home.path();
+    // Before the group knows this node again, and long before anybody gets a lock from it.
+    kill_leftovers(home).await?;
     let node = match start.origin {
         Origin::Open => Node::open(path, options).await?,
         Origin::Create { name } => Node::create(path, &name, options).await?,
@@ -246,7 +248,7 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
                 home: path.to_owned(),
                 socket: home.socket(),
                 stop: Notify::new(),
-                holds: Holds::new(),
+                holds: Holds::new(home.mark()),
                 desks: Desks::default(),
                 timings,
             }),
@@ -256,6 +258,26 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
             // The first failure is the one to report.
             drop(node.shutdown().await);
             Err(failure)
+        }
+    }
+}
+
+/// Kills what an earlier run of this node left running under its holds.
+async fn kill_leftovers(home: &Home) -> Result<()> {
+    let mark = home.mark();
+    let killed = tokio::task::spawn_blocking(move || kill_orphans(&mark)).await;
+    match killed.map_err(|error| Failure::new("runtime").with("reason", error.to_string()))? {
+        Ok(0) => Ok(()),
+        Ok(count) => {
+            tracing::warn!(
+                count,
+                "processes left by an earlier run of this node were killed"
+            );
+            Ok(())
+        }
+        Err(pids) => {
+            let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+            Err(Failure::new("leftovers-alive").with("processes", pids.join(", ")))
         }
     }
 }

@@ -164,6 +164,18 @@ impl Home {
         .join(SOCKET)
     }
 
+    /// With what the names of this home's holds begin: the same at each start, and no other directory of this
+    /// machine has it.
+    pub(crate) fn mark(&self) -> String {
+        let mut bytes = self.path.as_os_str().as_bytes().to_vec();
+        // Containers can have different directories of one name.
+        if let Ok(found) = fs::metadata(&self.path) {
+            bytes.extend(found.dev().to_le_bytes());
+            bytes.extend(found.ino().to_le_bytes());
+        }
+        format!("{:016x}", fnv1a(&bytes))
+    }
+
     /// Makes the socket's directory if it is not the home itself.
     ///
     /// In a shared place somebody else may have made it before us: then it is refused.
@@ -254,7 +266,7 @@ impl Home {
     }
 }
 
-/// FNV-1a: only names a directory, and unlike the standard library's hash it never changes.
+/// FNV-1a: only names and marks a directory, and unlike the standard library's hash it never changes.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

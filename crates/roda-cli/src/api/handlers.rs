@@ -50,9 +50,8 @@ impl IntoResponse for Refused {
             "stopped" => StatusCode::SERVICE_UNAVAILABLE,
             "lock-no-quorum" | "lock-no-leader" => StatusCode::SERVICE_UNAVAILABLE,
             "lock-not-held" | "lock-busy" | "lock-held-by-parent" => StatusCode::CONFLICT,
-            "job-key-conflict" | "job-ended" | "job-not-ended" | "job-attempt-over" => {
-                StatusCode::CONFLICT
-            }
+            "job-key-conflict" | "job-ended" | "job-not-ended" | "job-is-duplicate"
+            | "job-attempt-over" => StatusCode::CONFLICT,
             "too-long" | "empty-text" | "checkpoint-too-long" => StatusCode::BAD_REQUEST,
             _ if ["topic-", "request-", "lock-name-", "queue-", "job-"]
                 .iter()

@@ -88,6 +88,8 @@ pub(crate) struct Offer {
     pub(crate) cancel: Vec<String>,
     /// Nothing of the queue waits, not for later either, and nothing runs anywhere.
     pub(crate) is_idle: bool,
+    /// No jobs of the queue are started.
+    pub(crate) is_paused: bool,
     /// When the next job that waits for its time is due, in milliseconds of wall time.
     pub(crate) next_due: Option<u64>,
 }
@@ -198,7 +200,8 @@ pub(crate) async fn copies(
     Ok((id.to_string(), watched))
 }
 
-/// Cancels a job. One that has ended is `job-ended`, with the values `job` and `state`.
+/// Cancels a job. One that has ended is `job-ended`, with the values `job` and `state`; a duplicate is
+/// `job-is-duplicate`, with the values `job` and `counts`.
 pub(crate) async fn cancel(shared: &Shared, id: &str) -> Result<JobReply> {
     let id = found(shared, id).await?;
     let before = shared.node.cancel_job(id).await?;
@@ -227,6 +230,11 @@ pub(crate) async fn retry(shared: &Shared, id: &str) -> Result<JobReply> {
 }
 
 fn unfit(code: &str, id: JobId, row: &JobRow) -> Failure {
+    if let JobState::Duplicate(counts) = row.state {
+        return Failure::new("job-is-duplicate")
+            .with("job", id.to_string())
+            .with("counts", counts.to_string());
+    }
     Failure::new(code)
         .with("job", id.to_string())
         .with("state", state_reply(&row.state).as_str())
@@ -354,6 +362,7 @@ pub(crate) async fn claim(
         jobs: offer.jobs.into_iter().map(claimed).collect(),
         cancel: cancel.filter(is_news).collect(),
         is_idle: offer.is_idle,
+        is_paused: offer.is_paused,
         next_due: offer.next_due.map(|due| due.0),
     })
 }
@@ -379,6 +388,7 @@ fn library_end(end: EndedAttempt) -> Result<LibraryEnd> {
         OutcomeRequest::Again => Outcome::Again,
         OutcomeRequest::Returned => Outcome::Returned,
         OutcomeRequest::Cancelled => Outcome::Cancelled,
+        OutcomeRequest::CutOff { code } => Outcome::CutOff { code },
     };
     Ok(LibraryEnd {
         id: parsed(&end.id)?,

@@ -160,6 +160,7 @@ pub(super) fn attempt_reply(tried: &job::AttemptInfo, names: &Names) -> AttemptR
     let code = match outcome {
         Some(Outcome::Done) => Some(0),
         Some(Outcome::Failed { code, .. }) => Some(code),
+        Some(Outcome::CutOff { code }) => code,
         Some(Outcome::Again | Outcome::Returned | Outcome::Cancelled) | None => None,
     };
     let word = match (attempt.is_void, attempt.end, outcome) {
@@ -171,6 +172,7 @@ pub(super) fn attempt_reply(tried: &job::AttemptInfo, names: &Names) -> AttemptR
         (false, Some(_), Some(Outcome::Again)) => Some("again"),
         (false, Some(_), Some(Outcome::Returned)) => Some("returned"),
         (false, Some(_), Some(Outcome::Cancelled)) => Some("cancelled"),
+        (false, Some(_), Some(Outcome::CutOff { .. })) => Some("cut-off"),
     };
     AttemptReply {
         attempt: attempt_of(attempt.id),

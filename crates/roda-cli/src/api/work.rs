@@ -119,6 +119,7 @@ async fn answer(
                 jobs: offer.jobs,
                 cancel: offer.cancel,
                 idle: offer.is_idle,
+                paused: offer.is_paused,
             });
         }
         // A worker without a free slot waits for wishes to cancel only.
@@ -137,7 +138,8 @@ async fn answer(
 }
 
 const fn is_worth_telling(offer: &Offer, wish: &PollRequest) -> bool {
-    !offer.jobs.is_empty() || !offer.cancel.is_empty() || (wish.until_idle && offer.is_idle)
+    let is_news = offer.is_idle || (offer.is_paused && !wish.paused);
+    !offer.jobs.is_empty() || !offer.cancel.is_empty() || (wish.until_idle && is_news)
 }
 
 /// A wall time by the clock that waits; never sooner than a moment from now, lest a clock that was set

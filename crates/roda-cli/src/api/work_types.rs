@@ -24,6 +24,9 @@ pub(crate) struct PollRequest {
     /// Answer as soon as the queue has nothing left to do.
     #[serde(default)]
     pub(crate) until_idle: bool,
+    /// It has been told that the queue is paused.
+    #[serde(default)]
+    pub(crate) paused: bool,
 }
 
 /// An attempt that a worker has.
@@ -51,6 +54,9 @@ pub(crate) struct PollReply {
     /// Nothing of the queue waits, not for later either, and nothing runs.
     #[serde(default)]
     pub(crate) idle: bool,
+    /// No jobs of the queue are started, on any member.
+    #[serde(default)]
+    pub(crate) paused: bool,
 }
 
 /// A job that a worker has claimed.
@@ -121,6 +127,12 @@ pub(crate) enum OutcomeRequest {
     Returned,
     /// It was ended because somebody wanted it cancelled.
     Cancelled,
+    /// It was cut off halfway, and its job is to be held after a crash.
+    CutOff {
+        /// 128 + n, if signal n came from outside.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<i32>,
+    },
 }
 
 impl OutcomeRequest {
@@ -132,6 +144,7 @@ impl OutcomeRequest {
             Self::Again => "again",
             Self::Returned => "returned",
             Self::Cancelled => "cancelled",
+            Self::CutOff { .. } => "cut-off",
         }
     }
 
@@ -140,6 +153,7 @@ impl OutcomeRequest {
         match self {
             Self::Done => Some(0),
             Self::Failed { code, .. } => Some(*code),
+            Self::CutOff { code } => *code,
             Self::Again | Self::Returned | Self::Cancelled => None,
         }
     }

@@ -59,6 +59,9 @@ pub(crate) struct LocksArgs {
     /// Only these.
     #[arg(value_name = "LOCK")]
     pub(crate) names: Vec<String>,
+    /// Those of jobs too.
+    #[arg(short, long)]
+    pub(crate) all: bool,
     /// Again and again.
     #[arg(short, long)]
     pub(crate) watch: bool,

@@ -103,6 +103,7 @@ type End = Option<(JobStateReply, Option<i32>)>;
 /// The job at its end, or at that of its round, or as it is at the deadline.
 async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<(JobReply, End)> {
     let mut id = id.to_owned();
+    let mut has_told = false;
     loop {
         let mut path = format!("/v1/jobs/{}/wait", encoded(&id));
         if let Some(deadline) = deadline {
@@ -118,6 +119,10 @@ async fn wait(app: &App, id: &str, deadline: Option<Instant>) -> Result<(JobRepl
                     Failure::new("daemon-answer").with("reason", error.to_string())
                 })?;
                 first.get_or_insert_with(|| job.clone());
+                if job.state == JobStateReply::Held && !std::mem::replace(&mut has_told, true) {
+                    let values = [("job", short(&job.id).into())];
+                    app.ui.note(&app.ui.text("job-wait-held", &values));
+                }
                 last = Some(job);
             }
         }

@@ -10,7 +10,7 @@ use crate::api::locks::lock_names;
 use crate::cli::parse::duration;
 use crate::cli::{LockAction, LockArgs};
 use crate::error::{Exit, Failure, Result};
-use crate::wrapper::{self, Wish};
+use crate::wrapper::{self, Wish, Wisher};
 
 pub(super) async fn run(app: &mut App, args: LockArgs) -> Result<Exit> {
     match args.action {
@@ -39,6 +39,9 @@ fn wish(args: LockArgs) -> Result<Wish> {
     let names = args.names.unwrap_or_default();
     let names: Vec<&str> = names.split(',').collect();
     lock_names(&names)?;
+    if let Some(name) = names.iter().find(|name| is_reserved(name)) {
+        return Err(Failure::new("lock-name-reserved").with("lock", *name));
+    }
     for topic in &args.fresh {
         Topic::new(topic)?;
     }
@@ -61,7 +64,13 @@ fn wish(args: LockArgs) -> Result<Wish> {
             inside: Vec::new(),
         },
         command: args.command,
+        wisher: Wisher::Caller,
     })
+}
+
+/// Whether only Roda itself takes locks of this name, for queues and workers.
+pub(super) fn is_reserved(name: &str) -> bool {
+    name.starts_with("roda/")
 }
 
 async fn release(app: &App, force: bool, name: &str) -> Result<()> {

@@ -9,6 +9,7 @@ use roda::LockName;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::App;
+use super::lock::is_reserved;
 use super::screen::redraw;
 use crate::api::client::{Client, encoded};
 use crate::api::lock_types::LocksReply;
@@ -26,24 +27,34 @@ pub(super) async fn run(app: &App, args: &LocksArgs) -> Result<()> {
         format!("/v1/locks?names={}", encoded(&names.join(",")))
     };
     let mut client = app.connect().await?;
+    let hides = names.is_empty() && !args.all;
     if args.watch {
-        return watch(app, &mut client, &path).await;
+        return watch(app, &mut client, &path, hides).await;
     }
-    let report: LocksReply = client.get(&path).await?;
+    let report = report(&mut client, &path, hides).await?;
     if app.ui.json {
         return app.ui.object(&report);
     }
     app.ui.raw(table::text(&app.ui, &report).as_bytes())
 }
 
+/// What the group knows, without the locks that Roda itself takes if those are to be hidden.
+async fn report(client: &mut Client, path: &str, hides: bool) -> Result<LocksReply> {
+    let mut report: LocksReply = client.get(path).await?;
+    report
+        .locks
+        .retain(|lock| !hides || !is_reserved(&lock.lock));
+    Ok(report)
+}
+
 /// Goes on until it is ended, also while too few voters answer.
-async fn watch(app: &App, client: &mut Client, path: &str) -> Result<()> {
+async fn watch(app: &App, client: &mut Client, path: &str, hides: bool) -> Result<()> {
     let is_terminal = !app.ui.json && std::io::stdout().is_terminal();
     let mut tick = interval(WATCH_STEP);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let report = match client.get::<LocksReply>(path).await {
+        let report = match report(client, path, hides).await {
             Ok(report) => report,
             Err(failure) if ["lock-no-quorum", "lock-no-leader"].contains(&&*failure.code) => {
                 trouble(app, is_terminal, &failure)?;

@@ -14,7 +14,7 @@ use crate::cli::WorkArgs;
 use crate::cli::parse::duration;
 use crate::error::{Exit, Result};
 use crate::holds::random_id;
-use crate::wrapper::{self, OWN_PROGRAM, Wish};
+use crate::wrapper::{self, OWN_PROGRAM, Wish, Wisher};
 
 pub(super) async fn run(app: &mut App, args: WorkArgs) -> Result<Exit> {
     let wish = wish(app, args)?;
@@ -56,6 +56,7 @@ fn wish(app: &App, args: WorkArgs) -> Result<Wish> {
             ..HoldRequest::default()
         },
         command,
+        wisher: Wisher::Worker,
     })
 }
 

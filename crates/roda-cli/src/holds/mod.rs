@@ -26,15 +26,18 @@ pub(crate) use run::{Wish, run};
 
 /// All holds of this node.
 pub(crate) struct Holds {
+    /// How the names of all of them begin.
+    mark: String,
     live: Mutex<BTreeMap<String, Arc<Hold>>>,
     count: watch::Sender<usize>,
     closing: watch::Sender<bool>,
 }
 
 impl Holds {
-    /// None yet.
-    pub(crate) fn new() -> Self {
+    /// None yet. Their names will begin with the home's mark: see [`Home::mark`](crate::home::Home::mark).
+    pub(crate) fn new(mark: String) -> Self {
         Self {
+            mark,
             live: Mutex::default(),
             count: watch::Sender::new(0),
             closing: watch::Sender::new(false),
@@ -51,7 +54,7 @@ impl Holds {
             }
         }
         let hold = Arc::new(Hold {
-            id: random_id()?,
+            id: self.random_name()?,
             locks,
             child: watch::Sender::new(Slot::Free),
             leave: Notify::new(),
@@ -77,6 +80,12 @@ impl Holds {
         let empty = count.wait_for(|count| *count == 0);
         // What cannot be killed must not keep the node; its lease ends with the node's session.
         drop(tokio::time::timeout(CLOSE_MAX, empty).await);
+    }
+
+    /// So long as the mark leaves room for chance that nobody guesses it and no other hold has it.
+    fn random_name(&self) -> Result<String> {
+        let random = random_id()?;
+        Ok(format!("{}{}", self.mark, &random[self.mark.len()..]))
     }
 
     fn end(&self, hold: &Hold) {
@@ -239,8 +248,9 @@ mod tests {
 
     #[test]
     fn a_lock_inside_itself_is_refused_as_long_as_the_outer_hold_lives() {
-        let holds = Holds::new();
+        let holds = Holds::new("00ff".to_owned());
         let outer = holds.begin(names(&["a", "b"]), &[]).unwrap();
+        assert!(outer.id.starts_with("00ff") && outer.id.len() == 32);
         let inside = [outer.id.clone()];
         let failure = holds.begin(names(&["c", "b"]), &inside).err().unwrap();
         assert_eq!(failure.code, "lock-held-by-parent");
@@ -253,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_process_with_the_marker_is_registered() {
-        let holds = Holds::new();
+        let holds = Holds::new("00ff".to_owned());
         let hold = holds.begin(names(&["a"]), &[]).unwrap();
         let own = i32::try_from(std::process::id()).unwrap();
         let mut wish = ChildRequest {
@@ -274,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hold_that_has_been_cleared_takes_no_child() {
-        let holds = Holds::new();
+        let holds = Holds::new("00ff".to_owned());
         let hold = holds.begin(names(&["a"]), &[]).unwrap();
         hold.clear().await;
         let mut child = std::process::Command::new("sleep")

@@ -132,6 +132,7 @@ job-recurs-until = { $state } until { $until }, rounds: { $rounds }
 job-outcome-failed = failed
 job-outcome-again = once more
 job-outcome-returned = given back
+job-outcome-cut-off = cut off
 job-outcome-lost = lost
 job-label-id = Job
 job-label-queue = Queue
@@ -169,6 +170,7 @@ jobs-more =
        *[other] These are { $count }, and there are more: “-n N” shows N of them, “-n 0” all.
     }
 job-is = { $job }: { $state }
+job-wait-held = { $job } is held: it waits for “roda job retry” or “roda job cancel”
 job-retried = { $job } will be tried again: { $state }
 job-cancel-told = { $job }: { $state }
 queues-none = There are no queues.
@@ -180,15 +182,23 @@ queue-purged =
         [one] { $count } waiting job of { $queue } cancelled.
        *[other] { $count } waiting jobs of { $queue } cancelled.
     }
+worker-no-quorum = { $reachable } of { $voters } voters reachable, { $needed } needed; waiting
 worker-draining =
     { $count ->
         [one] No more jobs; { $count } still runs. Once more ends it.
        *[other] No more jobs; { $count } still run. Once more ends them.
     }
+worker-giving-back =
+    { $count ->
+        [one] { $count } job is being ended and given back.
+       *[other] { $count } jobs are being ended and given back.
+    }
+worker-paused = { $queue } is paused: this worker waits until “roda queue resume { $queue }”
 worker-failed = { $job } failed (exit code { $code })
 worker-done = { $job } done
 worker-again = { $job } has saved its progress and runs again
 worker-returned = { $job } given back
+worker-cut-off = { $job } was cut off and is held: “roda job retry” or “roda job cancel”
 worker-cancelled = { $job } cancelled
 
 # Errors: usage
@@ -260,6 +270,8 @@ error-job-cron-never = “{ $value }” never comes
     .hint = is there such a day in this month? L is the last day of any month
 error-job-ended = job { $job } has ended already ({ $state })
     .hint = “roda job show { $job }” tells how; a dead one runs again by “roda job retry { $job }”
+error-job-is-duplicate = job { $job } is a duplicate of { $counts }, which is the one that counts
+    .hint = name that one: roda job show { $counts }
 error-job-not-ended = job { $job } is { $state }, so it cannot be tried again
     .hint = only jobs that are dead, cancelled or held can; “roda job cancel { $job }” ends one that runs
 error-job-attempt-over = attempt { $attempt } of job { $job } is over: it does not count any more

@@ -132,6 +132,7 @@ job-recurs-until = { $state } até { $until }, rodadas: { $rounds }
 job-outcome-failed = falhou
 job-outcome-again = mais uma vez
 job-outcome-returned = devolvida
+job-outcome-cut-off = interrompida
 job-outcome-lost = perdida
 job-label-id = Tarefa
 job-label-queue = Fila
@@ -169,6 +170,7 @@ jobs-more =
        *[other] Estas são { $count }, e há mais: “-n N” mostra N delas, “-n 0” todas.
     }
 job-is = { $job }: { $state }
+job-wait-held = { $job } está retida: espera por “roda job retry” ou “roda job cancel”
 job-retried = { $job } será tentada de novo: { $state }
 job-cancel-told = { $job }: { $state }
 queues-none = Não há filas.
@@ -180,15 +182,23 @@ queue-purged =
         [one] { $count } tarefa que esperava em { $queue } foi cancelada.
        *[other] { $count } tarefas que esperavam em { $queue } foram canceladas.
     }
+worker-no-quorum = { $reachable } de { $voters } votantes ao alcance; são precisos { $needed }; esperando
 worker-draining =
     { $count ->
         [one] Nenhuma tarefa mais; { $count } ainda roda. Mais uma vez a encerra.
        *[other] Nenhuma tarefa mais; { $count } ainda rodam. Mais uma vez as encerra.
     }
+worker-giving-back =
+    { $count ->
+        [one] { $count } tarefa está sendo encerrada e devolvida.
+       *[other] { $count } tarefas estão sendo encerradas e devolvidas.
+    }
+worker-paused = { $queue } está em pausa: este trabalhador espera por “roda queue resume { $queue }”
 worker-failed = { $job } falhou (código de saída { $code })
 worker-done = { $job } feita
 worker-again = { $job } salvou o progresso e roda de novo
 worker-returned = { $job } devolvida
+worker-cut-off = { $job } foi interrompida e fica retida: “roda job retry” ou “roda job cancel”
 worker-cancelled = { $job } cancelada
 
 # Erros: uso
@@ -260,6 +270,8 @@ error-job-cron-never = “{ $value }” nunca chega
     .hint = existe esse dia nesse mês? L é o último dia de qualquer mês
 error-job-ended = a tarefa { $job } já terminou ({ $state })
     .hint = “roda job show { $job }” diz como; uma morta roda de novo com “roda job retry { $job }”
+error-job-is-duplicate = a tarefa { $job } repete { $counts }, que é a que conta
+    .hint = use essa: roda job show { $counts }
 error-job-not-ended = a tarefa { $job } está em { $state }, e por isso não pode ser tentada de novo
     .hint = só as mortas, canceladas ou retidas podem; “roda job cancel { $job }” encerra uma que roda
 error-job-attempt-over = a tentativa { $attempt } da tarefa { $job } acabou: ela não vale mais

@@ -9,6 +9,7 @@
 
 mod cgroup;
 mod known;
+mod orphans;
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use rustix::process::Signal;
 
 pub(crate) use cgroup::Cgroup;
 pub(crate) use known::Known;
+pub(crate) use orphans::kill_orphans;
 pub(crate) use process::{HOLD_VARIABLE, Process};
 
 /// What identifies the processes under a hold.

@@ -53,12 +53,17 @@ impl Process {
 
     /// Whether it was started under the hold, itself or one of its ancestors. May take a moment.
     pub(crate) fn carries(&self, hold: &str) -> bool {
+        self.carries_any(|marker| marker == hold.as_bytes())
+    }
+
+    /// Whether it was started under a hold of which this is true. May take a moment.
+    pub(crate) fn carries_any(&self, is_meant: impl Fn(&[u8]) -> bool) -> bool {
         let read = |file: &str| fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
         let give_up = Instant::now() + EXEC_MAX;
         while Instant::now() < give_up {
             let environment = read("environ");
             if !environment.is_empty() {
-                return has_marker(&environment, hold);
+                return has_marker(&environment, is_meant);
             }
             // Between two programs a process has neither environment nor arguments. It has a file to
             // run, unlike a thread of the kernel and a process that has ended.
@@ -116,16 +121,12 @@ const EXEC_PAUSE: Duration = Duration::from_micros(500);
 const THREADS_AFTER_GROUP: usize = 14;
 const BORN_AFTER_THREADS: usize = 1;
 
-fn has_marker(environment: &[u8], hold: &str) -> bool {
+fn has_marker(environment: &[u8], is_meant: impl Fn(&[u8]) -> bool) -> bool {
     environment.split(|byte| *byte == 0).any(|variable| {
         let value = variable
             .strip_prefix(HOLD_VARIABLE.as_bytes())
             .and_then(|rest| rest.strip_prefix(b"="));
-        value.is_some_and(|value| {
-            value
-                .split(|byte| *byte == b',')
-                .any(|marker| marker == hold.as_bytes())
-        })
+        value.is_some_and(|value| value.split(|byte| *byte == b',').any(&is_meant))
     })
 }
 
@@ -160,9 +161,10 @@ mod tests {
     #[test]
     fn only_the_whole_marker_counts() {
         let environment = b"A=1\0RODA_HOLD=aa11,bb22\0XRODA_HOLD=cc33\0";
-        assert!(has_marker(environment, "aa11"));
-        assert!(has_marker(environment, "bb22"));
-        assert!(!has_marker(environment, "aa1"));
-        assert!(!has_marker(environment, "cc33"));
+        let has = |hold: &str| has_marker(environment, |marker| marker == hold.as_bytes());
+        assert!(has("aa11"));
+        assert!(has("bb22"));
+        assert!(!has("aa1"));
+        assert!(!has("cc33"));
     }
 }

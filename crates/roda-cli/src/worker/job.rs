@@ -9,7 +9,7 @@ use super::backoff::backoff;
 use super::leftovers::{Roots, clear};
 use super::start::Started;
 use crate::api::blob::Blob;
-use crate::api::job_types::Attempt;
+use crate::api::job_types::{Attempt, OnCrashReply};
 use crate::api::work_types::{ClaimedReply, EndedAttempt, OutcomeRequest};
 
 /// Why a command is ended before it ends by itself.
@@ -28,6 +28,7 @@ pub(super) struct Job {
     id: String,
     attempt: Attempt,
     tries: u32,
+    on_crash: OnCrashReply,
     started: Started,
     began: Instant,
     /// When to ask it to end.
@@ -45,6 +46,7 @@ impl Job {
             id: claimed.id.clone(),
             attempt: claimed.attempt,
             tries: claimed.tries,
+            on_crash: claimed.on_crash,
             started,
             began,
             ask_at: most.map(|most| began + most.min(FOREVER)),
@@ -109,7 +111,7 @@ impl Job {
         let copied = async { while self.started.copiers.join_next().await.is_some() {} };
         drop(timeout(COPY_MAX, copied).await);
         EndedAttempt {
-            outcome: outcome(code(status), self.why, self.tries),
+            outcome: outcome(end(status), self.why, self.tries, self.on_crash),
             millis: u64::try_from(millis).unwrap_or(u64::MAX),
             output: Blob::from(self.started.tail.take()),
             id: self.id,
@@ -118,22 +120,45 @@ impl Job {
     }
 }
 
-/// The exit code, or 128 + n after signal n.
-fn code(status: WaitStatus) -> i32 {
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+fn end(status: WaitStatus) -> End {
     match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => code,
-        (None, Some(signal)) => 128 + signal,
-        (None, None) => 1,
+        (Some(code), _) => End::Exited(code),
+        (None, Some(signal)) => End::Killed(signal),
+        (None, None) => End::Exited(1),
     }
 }
 
-/// What an exit code means, given why the command was asked to end.
-pub(super) fn outcome(code: i32, why: Option<Why>, tries: u32) -> OutcomeRequest {
+/// What the end of a command means, given why it was asked to end and what a crash means for its job.
+pub(super) fn outcome(
+    end: End,
+    why: Option<Why>,
+    tries: u32,
+    on_crash: OnCrashReply,
+) -> OutcomeRequest {
+    let code = match end {
+        End::Exited(code) => code,
+        End::Killed(signal) => 128 + signal,
+    };
+    let is_held = on_crash == OnCrashReply::Hold;
     match (code, why) {
         // What has been done has been done.
         (0, _) => OutcomeRequest::Done,
         (_, Some(Why::Cancel)) => OutcomeRequest::Cancelled,
         (AGAIN, _) => OutcomeRequest::Again,
+        // Nobody knows how far it came, and an operator is to look at that.
+        (_, Some(Why::Return)) if is_held => OutcomeRequest::CutOff { code: None },
+        (code, None) if is_held && matches!(end, End::Killed(_)) => {
+            OutcomeRequest::CutOff { code: Some(code) }
+        }
         (_, Some(Why::Return)) => OutcomeRequest::Returned,
         (code, Some(Why::Timeout) | None) => OutcomeRequest::Failed {
             code,
@@ -155,6 +180,9 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 mod tests {
     use super::*;
 
+    const RESUME: OnCrashReply = OnCrashReply::Resume;
+    const EXITED: [End; 3] = [End::Exited(3), End::Killed(9), End::Killed(15)];
+
     #[test]
     fn the_exit_code_counts_and_then_the_reason_of_the_end() {
         let all = [
@@ -163,23 +191,44 @@ mod tests {
             Some(Why::Cancel),
             Some(Why::Return),
         ];
+        let meant = |end, why| outcome(end, why, 0, RESUME);
         for why in all {
-            assert_eq!(outcome(0, why, 0), OutcomeRequest::Done);
+            assert_eq!(meant(End::Exited(0), why), OutcomeRequest::Done);
         }
-        assert_eq!(outcome(85, None, 0), OutcomeRequest::Again);
-        assert_eq!(outcome(85, Some(Why::Return), 0), OutcomeRequest::Again);
-        assert_eq!(outcome(85, Some(Why::Cancel), 0), OutcomeRequest::Cancelled);
-        assert_eq!(
-            outcome(143, Some(Why::Cancel), 0),
-            OutcomeRequest::Cancelled
-        );
-        assert_eq!(outcome(143, Some(Why::Return), 0), OutcomeRequest::Returned);
+        let again = End::Exited(85);
+        assert_eq!(meant(again, None), OutcomeRequest::Again);
+        assert_eq!(meant(again, Some(Why::Return)), OutcomeRequest::Again);
+        assert_eq!(meant(again, Some(Why::Cancel)), OutcomeRequest::Cancelled);
+        for end in EXITED {
+            assert_eq!(meant(end, Some(Why::Cancel)), OutcomeRequest::Cancelled);
+            assert_eq!(meant(end, Some(Why::Return)), OutcomeRequest::Returned);
+        }
         for why in [None, Some(Why::Timeout)] {
-            let OutcomeRequest::Failed { code, retry_in_ms } = outcome(143, why, 2) else {
+            let end = outcome(End::Killed(15), why, 2, RESUME);
+            let OutcomeRequest::Failed { code, retry_in_ms } = end else {
                 panic!("it failed");
             };
             assert_eq!(code, 143);
             assert!((3200..=4800).contains(&retry_in_ms), "{retry_in_ms}");
         }
+    }
+
+    #[test]
+    fn a_job_that_is_to_be_held_is_cut_off_by_a_strange_signal_and_by_being_given_back() {
+        let meant = |end, why| outcome(end, why, 0, OnCrashReply::Hold);
+        let cut_off = |code| OutcomeRequest::CutOff { code };
+        assert_eq!(meant(End::Killed(9), None), cut_off(Some(137)));
+        for end in EXITED {
+            assert_eq!(meant(end, Some(Why::Return)), cut_off(None));
+            assert_eq!(meant(end, Some(Why::Cancel)), OutcomeRequest::Cancelled);
+            let failed = meant(end, Some(Why::Timeout));
+            assert!(matches!(failed, OutcomeRequest::Failed { .. }));
+        }
+        let failed = meant(End::Exited(137), None);
+        assert!(matches!(failed, OutcomeRequest::Failed { code: 137, .. }));
+        let done = meant(End::Exited(0), Some(Why::Return));
+        assert_eq!(done, OutcomeRequest::Done);
+        let again = meant(End::Exited(85), Some(Why::Return));
+        assert_eq!(again, OutcomeRequest::Again);
     }
 }

@@ -12,6 +12,7 @@ mod lost;
 mod output;
 mod run;
 mod start;
+mod tell;
 
 use std::ffi::OsString;
 use std::time::Duration;

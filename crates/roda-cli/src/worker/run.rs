@@ -11,13 +11,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Plan;
 use super::asking::Asking;
-use super::job::{Job, Why, outcome};
+use super::job::{End, Job, Why, outcome};
 use super::leftovers::Roots;
 use super::link::{Answer, Fault, Link, POLL_MAX};
 use super::lost::{LockState, LockWatch};
 use super::output::{Form, Printer};
 use super::start::{start, told};
+use super::tell;
 use crate::api::blob::Blob;
+use crate::api::job_types::OnCrashReply;
 use crate::api::work_types::{
     ClaimedReply, EndedAttempt, EndsRequest, KnownAttempt, OutcomeRequest, PollReply, PollRequest,
 };
@@ -49,6 +51,7 @@ pub(super) struct Worker<'a> {
     report: Asking<()>,
     /// Being told.
     reporting: Vec<EndedAttempt>,
+    has_told_of_pause: bool,
     /// When the first signal came: no more jobs.
     draining_since: Option<Instant>,
     failure: Option<Failure>,
@@ -94,6 +97,7 @@ impl<'a> Worker<'a> {
             poll: Asking::Idle(None),
             report: Asking::Idle(None),
             reporting: Vec::new(),
+            has_told_of_pause: false,
             draining_since: None,
             failure: None,
             app,
@@ -214,7 +218,8 @@ impl<'a> Worker<'a> {
                 self.on_end(EndedAttempt {
                     id: claimed.id.clone(),
                     attempt: claimed.attempt,
-                    outcome: outcome(code, None, claimed.tries),
+                    // It never began, so nothing was cut off.
+                    outcome: outcome(End::Exited(code), None, claimed.tries, OnCrashReply::Resume),
                     millis: 0,
                     output: Blob::from(message.into_bytes()),
                 });
@@ -223,7 +228,7 @@ impl<'a> Worker<'a> {
     }
 
     fn on_end(&mut self, end: EndedAttempt) {
-        self.tell_of(&end);
+        tell::ended(self.app, &self.printer, &end);
         self.ends.push(end);
     }
 
@@ -263,6 +268,7 @@ impl<'a> Worker<'a> {
             known: self.known.values().cloned().collect(),
             wait_ms: u64::try_from(POLL_MAX.as_millis()).unwrap_or(0),
             until_idle: self.plan.is_until_idle && !is_draining,
+            paused: self.has_told_of_pause,
         }));
     }
 
@@ -277,6 +283,10 @@ impl<'a> Worker<'a> {
         }
         for id in &reply.cancel {
             self.cancel(id);
+        }
+        let is_waiting = self.plan.is_until_idle && !reply.idle;
+        if reply.paused && is_waiting && !std::mem::replace(&mut self.has_told_of_pause, true) {
+            tell::paused(self.app, self.plan.queue.as_str());
         }
         if reply.idle && self.plan.is_until_idle && self.known.is_empty() {
             self.draining_since.get_or_insert_with(Instant::now);
@@ -362,11 +372,8 @@ impl<'a> Worker<'a> {
         match self.draining_since {
             None => {
                 self.drain();
-                let count = self.running.len() + self.backlog.len();
-                if count > 0 {
-                    let ui = &self.app.ui;
-                    ui.note(&ui.text("worker-draining", &[("count", count.into())]));
-                }
+                // Those that have not begun have just been given back.
+                tell::draining(self.app, self.running.len());
             }
             // A service manager may send the same signal to every process, and the wrapper passes its own on.
             Some(since) if since.elapsed() < ONE_SIGNAL && signal != Signal::QUIT => return,
@@ -391,6 +398,7 @@ impl<'a> Worker<'a> {
     }
 
     fn stop_all(&mut self) {
+        tell::giving_back(self.app, self.running.len());
         for job in self.running.values_mut() {
             job.stop(Why::Return);
         }
@@ -446,30 +454,6 @@ impl<'a> Worker<'a> {
                 _state = self.watch.changed() => {}
                 Some(_end) = self.finishing.join_next() => {}
             }
-        }
-    }
-
-    fn tell_of(&self, end: &EndedAttempt) {
-        self.printer.tell(&serde_json::json!({
-            "event": "ended",
-            "id": end.id,
-            "attempt": end.attempt,
-            "millis": end.millis,
-            "outcome": end.outcome.as_str(),
-            "code": end.outcome.code(),
-        }));
-        let ui = &self.app.ui;
-        let values = [("job", crate::commands::short(&end.id).into())];
-        match end.outcome {
-            OutcomeRequest::Failed { code, .. } => {
-                let [job] = values;
-                ui.note(&ui.text("worker-failed", &[job, ("code", code.to_string().into())]));
-            }
-            _ if self.app.global.verbose == 0 => {}
-            OutcomeRequest::Done => ui.note(&ui.text("worker-done", &values)),
-            OutcomeRequest::Again => ui.note(&ui.text("worker-again", &values)),
-            OutcomeRequest::Returned => ui.note(&ui.text("worker-returned", &values)),
-            OutcomeRequest::Cancelled => ui.note(&ui.text("worker-cancelled", &values)),
         }
     }
 }

@@ -38,6 +38,18 @@ pub(crate) struct Wish {
     pub(crate) request: HoldRequest,
     /// The command with its arguments.
     pub(crate) command: Vec<OsString>,
+    /// Who wants it.
+    pub(crate) wisher: Wisher,
+}
+
+/// Who wants a command to run under locks: what happens before the locks are there depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wisher {
+    /// Somebody who waits for the command. Without a majority of the voters for too long it is not started.
+    Caller,
+    /// A worker, whose lock nobody else wants. What starts it at boot cannot know when the others are up, so
+    /// it waits for a majority; asked to end meanwhile it has nothing to finish.
+    Worker,
 }
 
 /// Gets the locks, runs the command and lets them go; how the command ended.
@@ -60,12 +72,12 @@ pub(crate) async fn run(
     wish.request.inside = outer_holds();
     let mut link = tokio::select! {
         link = Link::open(app, &wish.request) => link?,
-        signal = signals.next() => return Ok(ended_by(signal)),
+        signal = signals.next() => return Ok(ended_by(wish.wisher, signal)),
     };
     let mut child = Child::start(plan(app, &wish, &link), pipe)?;
     let granted = tokio::select! {
         granted = wait(app, &wish, &mut link, &child) => granted?,
-        signal = signals.next() => return Ok(ended_by(signal)),
+        signal = signals.next() => return Ok(ended_by(wish.wisher, signal)),
     };
     signals.listen(&signals::RUNNING[..running_signals(&child)])?;
     child.go(granted.fence);
@@ -90,8 +102,11 @@ fn outer_holds() -> Vec<String> {
     outer.map(ToOwned::to_owned).collect()
 }
 
-fn ended_by(signal: Signal) -> Exit {
-    Exit::Signal(u8::try_from(signal.as_raw()).unwrap_or(0))
+fn ended_by(wisher: Wisher, signal: Signal) -> Exit {
+    match wisher {
+        Wisher::Caller => Exit::Signal(u8::try_from(signal.as_raw()).unwrap_or(0)),
+        Wisher::Worker => Exit::Done,
+    }
 }
 
 fn plan<'a>(app: &App, wish: &'a Wish, link: &'a Link) -> Plan<'a> {
@@ -133,7 +148,7 @@ async fn wait(app: &App, wish: &Wish, link: &mut Link, child: &Child) -> Result<
         timings,
     };
     let mut quorum: Option<(Instant, Failure)> = None;
-    let mut has_told = false;
+    let (mut has_told, mut has_told_voters) = (false, false);
     loop {
         let (deadline, failure) = patience.deadline(quorum.as_ref());
         let event = tokio::select! {
@@ -155,6 +170,7 @@ async fn wait(app: &App, wish: &Wish, link: &mut Link, child: &Child) -> Result<
                     .with("reachable", reachable)
                     .with("voters", voters)
                     .with("needed", needed);
+                patience.tell_of_voters(&failure, &mut has_told_voters);
                 let since = quorum.map_or_else(Instant::now, |(since, _)| since);
                 quorum = Some((since, failure));
             }
@@ -187,6 +203,7 @@ struct Patience<'a> {
 impl Patience<'_> {
     /// When to give up, and with which words, if nothing changes.
     fn deadline(&self, quorum: Option<&(Instant, Failure)>) -> (Instant, Failure) {
+        let forever = || (self.started + FOREVER, Failure::new("lock-busy"));
         match (self.wish.request.wait_ms, quorum) {
             // The node keeps this time itself; this is for one that hangs.
             (Some(wait), _) => {
@@ -194,9 +211,24 @@ impl Patience<'_> {
                 let locks = self.wish.request.locks.join(",");
                 (most, Failure::new("lock-busy").with("locks", locks))
             }
-            // Long enough for another voter to take the lead.
-            (None, Some((since, failure))) => (*since + self.timings.expiry(), failure.clone()),
-            (None, None) => (self.started + FOREVER, Failure::new("lock-busy")),
+            (None, Some((since, failure))) => match self.wish.wisher {
+                // Long enough for another voter to take the lead.
+                Wisher::Caller => (*since + self.timings.expiry(), failure.clone()),
+                Wisher::Worker => forever(),
+            },
+            (None, None) => forever(),
+        }
+    }
+
+    /// Says what a worker waits for, once: nobody may be looking, but a service manager keeps it.
+    fn tell_of_voters(&self, quorum: &Failure, has_told: &mut bool) {
+        if self.wish.wisher == Wisher::Worker && !std::mem::replace(has_told, true) {
+            let ui = &self.app.ui;
+            let values = quorum.args.iter();
+            let values: Vec<_> = values
+                .map(|(name, value)| (name.as_str(), value.clone()))
+                .collect();
+            ui.note(&ui.text("worker-no-quorum", &values));
         }
     }
 

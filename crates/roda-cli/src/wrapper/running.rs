@@ -168,11 +168,19 @@ impl<'a> Running<'a> {
                 if now > self.lease.stop_at() + LATE && self.is_renewed_meanwhile().await {
                     return;
                 }
-                self.stop(ReasonReply::NodeLost);
+                self.stop(self.unrenewed());
                 self.kill_if_due();
             }
             Phase::Safe | Phase::AtRisk => {}
             Phase::Stopping { .. } | Phase::Sweeping { .. } | Phase::Killing => self.kill_if_due(),
+        }
+    }
+
+    /// Why the lease ends: a node that has said that it cannot renew the lock does answer.
+    fn unrenewed(&self) -> ReasonReply {
+        match (self.phase, &self.link) {
+            (Phase::AtRisk, Some(_link)) => ReasonReply::NotRenewed,
+            _ => ReasonReply::NodeLost,
         }
     }
 

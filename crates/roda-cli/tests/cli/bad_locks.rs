@@ -35,6 +35,11 @@ fn locks_that_cannot_be() {
         2,
         "error: the name of a lock cannot start with '-'",
     );
+    lock(
+        &["a,roda/queue/mail/0", "--", "true"],
+        2,
+        "error: “roda/queue/mail/0” is a name for Roda itself, like all that begin with “roda/”",
+    );
     let long = "x".repeat(100_000);
     lock(
         &[&long, "--", "true"],

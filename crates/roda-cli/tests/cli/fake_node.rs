@@ -53,6 +53,7 @@ struct Work {
     /// Jobs that it should end.
     cancel: Vec<Value>,
     is_idle: bool,
+    is_paused: bool,
 }
 
 impl FakeNode {
@@ -147,6 +148,11 @@ impl FakeNode {
     /// Says from now on that there is nothing left to do, once there is not.
     pub(crate) fn idle(&self) {
         self.change_work(|work| work.is_idle = true);
+    }
+
+    /// Says from now on that the queue is paused.
+    pub(crate) fn pause(&self) {
+        self.change_work(|work| work.is_paused = true);
     }
 
     fn change_work(&self, change: impl FnOnce(&mut Work)) {
@@ -309,7 +315,9 @@ impl Answers {
         }
         loop {
             let reply = work.reply(body["known"].as_array().unwrap());
-            let is_empty = reply == json!({"jobs": [], "cancel": [], "idle": false});
+            let paused = body["paused"].clone();
+            let is_empty =
+                reply == json!({"jobs": [], "cancel": [], "idle": false, "paused": paused});
             if !is_empty || work.asked != turn || body["wait_ms"] == 0 {
                 return reply;
             }
@@ -341,6 +349,7 @@ impl Work {
             "jobs": jobs,
             "cancel": cancel.collect::<Vec<_>>(),
             "idle": self.is_idle && self.given.is_empty(),
+            "paused": self.is_paused,
         })
     }
 }

@@ -121,18 +121,16 @@ fn waiting_tells_by_the_exit_code_how_a_job_ended() {
         let first = ended.stderr.lines().next().unwrap_or_default();
         assert_eq!((ended.code, first), (Some(code), error));
     }
-    let waiting = format!("{}\n", job(4, "held"));
+    let waiting = format!("{0}\n{0}\n", job(4, "held"));
     node.answer("GET /v1/jobs/3f2a-4/wait?timeout_ms=", 200, &waiting);
     let ended = node
         .home
         .run(&["job", "wait", "3f2a-1", "3f2a-4", "--timeout", "0s"]);
     assert_eq!(ended.code, Some(75));
     assert_eq!(ended.stdout, "3f2a3f2a-1: done\n");
-    assert!(
-        ended
-            .stderr
-            .starts_with("error: job 3f2a3f2a-4 has not ended in time: it is held")
-    );
+    let told = "3f2a3f2a-4 is held: it waits for “roda job retry” or “roda job cancel”\n\
+                error: job 3f2a3f2a-4 has not ended in time: it is held\n";
+    assert!(ended.stderr.starts_with(told), "{}", ended.stderr);
 }
 
 #[test]

@@ -245,3 +245,32 @@ fn watching_prints_a_report_again_and_again() {
     let table = scene.home.ok(&["locks"]);
     assert!(table.contains("\na     holds  ana "), "{table}");
 }
+
+#[test]
+fn what_outlived_wrapper_and_node_is_dead_before_the_node_grants_again() {
+    let script = format!("{DAEMON} echo $$ $(cat $1.daemon) > $1; sleep 1000");
+    let scene = Scene::new(&script);
+    let daemon = scene.daemon();
+    // Nobody of those who would end it is there when the others die.
+    kill_process(daemon, Signal::STOP).unwrap();
+    send(&scene.holder, Signal::KILL);
+    kill_process(daemon, Signal::KILL).unwrap();
+    wait_until("the node is dead", || !lives(&daemon.to_string()));
+    let left = &scene.pids[1];
+    assert!(lives(left), "what forked away is left behind");
+    scene.home.ok(&["status"]);
+    assert!(!lives(left), "the node serves");
+    let log = fs::read_to_string(scene.home.path().join("daemon.log")).unwrap();
+    assert!(log.contains("left by an earlier run"), "{log}");
+    entered(start(&scene.home, &[], "echo inside"));
+}
+
+#[test]
+fn a_node_that_starts_again_leaves_alone_what_a_wrapper_still_guards() {
+    let mut scene = Scene::new("echo $$ > $1; while [ ! -e $1.end ]; do sleep 0.01; done; exit 6");
+    scene.home.kill();
+    scene.home.ok(&["status"]);
+    assert!(lives(&scene.pids[0]));
+    fs::write(scene.home.file("pids.end"), "").unwrap();
+    assert_eq!(scene.holder.wait().unwrap().code(), Some(6));
+}

@@ -1,14 +1,15 @@
 //! `roda work` beside a node that does what the test wants.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::process::Child;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::fake_node::{FakeNode, ended};
-use crate::wrapper::{lives, wait_until};
+use crate::fake_node::{FakeNode, SESSION, ended};
+use crate::wrapper::{PATIENCE, lives, wait_until};
 
 /// A lease that does not end during a test.
 const LONG: u64 = 600_000;
@@ -21,9 +22,19 @@ fn id(number: u64) -> String {
 
 /// Runs `roda work q OPTIONS -- sh -c SCRIPT` up to its first question.
 fn work(node: &FakeNode, options: &[&str], script: &str) -> Child {
+    let child = spawn(node, options, script);
+    until_asked(node);
+    child
+}
+
+fn spawn(node: &FakeNode, options: &[&str], script: &str) -> Child {
     let mut command = node.home.command(&["--no-spawn", "work", "q"]);
     command.args(options).args(["--", "sh", "-c", script]);
-    let child = command.spawn().unwrap();
+    command.spawn().unwrap()
+}
+
+/// Grants a worker its lock and waits for its first question.
+fn until_asked(node: &FakeNode) {
     let wish = node.request("POST /v1/holds ").body;
     let lock = wish["locks"][0].as_str().unwrap();
     let worker = lock.strip_prefix("roda/worker/").unwrap();
@@ -35,7 +46,6 @@ fn work(node: &FakeNode, options: &[&str], script: &str) -> Child {
         (&poll.body["fence"], &poll.body["queue"]),
         (&json!(77), &json!("q"))
     );
-    child
 }
 
 fn claimed(number: u64) -> Value {
@@ -52,6 +62,19 @@ fn ends(node: &FakeNode) -> Vec<Value> {
     let body = node.skip_to("POST /v1/workers/", ENDS).body;
     assert_eq!(body["fence"], 77);
     body["ends"].as_array().unwrap().clone()
+}
+
+/// The lines that a worker writes to standard error, as they come.
+fn told_by(child: &mut Child) -> Receiver<String> {
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (sender, told) = channel();
+    // It reads on when nobody listens any more, or the worker would get a broken pipe.
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            drop(sender.send(line));
+        }
+    });
+    told
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -116,6 +139,25 @@ fn the_exit_code_decides_what_becomes_of_a_job() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn a_job_that_is_to_be_held_after_a_crash_is_told_to_be_cut_off() {
+    let node = FakeNode::new();
+    let script = "read p; case $p in p1) kill -9 $$;; p2) exit 3;; esac";
+    let child = work(&node, &["--idle-exit"], script);
+    for (number, outcome, code) in [(1, "cut-off", json!(137)), (2, "failed", json!(3))] {
+        let mut job = claimed(number);
+        job["on_crash"] = "hold".into();
+        node.offer(vec![job]);
+        let told = ends(&node);
+        let told = (&told[0]["outcome"], &told[0]["code"]);
+        assert_eq!(told, (&json!(outcome), &code));
+    }
+    node.idle();
+    let ended = ended(child);
+    let told = "3f2a3f2a-1 was cut off and is held: “roda job retry” or “roda job cancel”\n";
+    assert!(ended.stderr.starts_with(told), "{}", ended.stderr);
 }
 
 #[test]
@@ -235,15 +277,60 @@ fn a_worker_that_is_asked_to_end_finishes_what_it_has_begun() {
 #[test]
 fn a_worker_that_is_asked_twice_gives_its_jobs_back() {
     let node = FakeNode::new();
-    let child = work(&node, &[], "trap '' TERM; while :; do sleep 0.05; done");
+    let mut child = work(&node, &[], "trap '' TERM; while :; do sleep 0.05; done");
+    let told = told_by(&mut child);
     offer(&node, &[1]);
     node.skip_to("POST /v1/workers/", POLL);
     signal(&child, Signal::INT);
-    node.skip_to("POST /v1/workers/", POLL);
-    std::thread::sleep(Duration::from_millis(400));
-    signal(&child, Signal::INT);
+    let first = told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(first, "No more jobs; 1 still runs. Once more ends it.");
+    // Signals that come shortly after one another mean the same.
+    let mut second = String::new();
+    wait_until("it hears the second one", || {
+        signal(&child, Signal::INT);
+        second = told.try_recv().unwrap_or_default();
+        !second.is_empty()
+    });
+    assert_eq!(second, "1 job is being ended and given back.");
     // Not before it was ended by force.
     assert_eq!(ends(&node)[0]["outcome"], "returned");
+    assert_eq!(ended(child).code, Some(0));
+}
+
+fn too_few_voters(node: &FakeNode) {
+    node.send(&json!({"event": "no-quorum", "reachable": 1, "voters": 3, "needed": 2}));
+}
+
+#[test]
+fn a_worker_without_a_majority_says_once_what_it_waits_for_and_waits_on() {
+    let node = FakeNode::new();
+    let child = spawn(&node, &["--idle-exit"], "cat");
+    let hold = node.until_registered();
+    too_few_voters(&node);
+    too_few_voters(&node);
+    // Time is what this is about: one that does not wait on gives up after one and a half sessions.
+    std::thread::sleep(SESSION * 7 / 4);
+    assert!(lives(&hold["pid"].to_string()), "it gave up");
+    node.send(&json!({"event": "queued"}));
+    node.grant(LONG);
+    node.request("POST /v1/workers/");
+    offer(&node, &[1]);
+    assert_eq!(ends(&node)[0]["outcome"], "done");
+    node.idle();
+    let ended = ended(child);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "p1\n"));
+    let told = "1 of 3 voters reachable, 2 needed; waiting\n";
+    assert_eq!(ended.stderr, told);
+}
+
+#[test]
+fn a_worker_that_waits_for_a_majority_ends_well_when_it_is_asked_to() {
+    let node = FakeNode::new();
+    let child = spawn(&node, &[], "cat");
+    node.until_registered();
+    too_few_voters(&node);
+    signal(&child, Signal::INT);
+    assert!(node.is_left(), "the wish is withdrawn");
     assert_eq!(ended(child).code, Some(0));
 }
 
@@ -272,18 +359,37 @@ fn a_node_that_is_away_for_a_moment_hears_of_the_end_later() {
     let node = FakeNode::new();
     let go = node.home.file("go");
     let script = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
-    let child = work(&node, &["--idle-exit"], &script);
+    let mut child = work(&node, &["--idle-exit", "-v"], &script);
+    let told = told_by(&mut child);
     offer(&node, &[1]);
     node.skip_to("POST /v1/workers/", POLL);
     let socket = node.home.path().join("control.sock");
     let aside = node.home.path().join("aside.sock");
     fs::rename(&socket, &aside).unwrap();
     fs::write(&go, "").unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    let done = told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(done, "3f2a3f2a-1 done");
+    let failed = told.recv_timeout(PATIENCE).unwrap();
+    assert!(failed.starts_with("error: "), "{failed}");
     fs::rename(&aside, &socket).unwrap();
     assert_eq!(ends(&node)[0]["outcome"], "done");
     node.idle();
     assert_eq!(ended(child).code, Some(0));
+}
+
+#[test]
+fn a_worker_that_would_end_with_its_queue_says_once_that_it_is_paused() {
+    let node = FakeNode::new();
+    node.pause();
+    let child = work(&node, &["--idle-exit"], "cat");
+    let known = node.skip_to("POST /v1/workers/", POLL).body;
+    assert_eq!(known["paused"], true);
+    offer(&node, &[1]);
+    assert_eq!(ends(&node)[0]["outcome"], "done");
+    node.idle();
+    let ended = ended(child);
+    let told = "q is paused: this worker waits until “roda queue resume q”\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), told));
 }
 
 #[test]

@@ -185,6 +185,14 @@ pub enum Outcome {
     /// It was stopped because somebody had cancelled it.
     #[n(4)]
     Cancelled,
+    /// It was cut off halfway: killed from outside, or given back after it had begun. Counts as a crash,
+    /// told by a worker that lives.
+    #[n(5)]
+    CutOff {
+        /// Exit code, if it was killed from outside.
+        #[n(0)]
+        code: Option<i32>,
+    },
 }
 
 /// An attempt whose worker is dead.

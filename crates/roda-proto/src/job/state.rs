@@ -347,6 +347,10 @@ impl Job {
             }
             Outcome::Again | Outcome::Returned => (at_once, None),
             Outcome::Cancelled => (Phase::Cancelled, None),
+            Outcome::CutOff { code } => {
+                self.crash(code, hlc, next);
+                return;
+            }
         };
     }
 
@@ -362,7 +366,7 @@ impl Job {
             worker,
             claim,
             seen,
-            has_progress,
+            ..
         } = self.phase
         else {
             return Err(Unfit::NotRunning);
@@ -375,14 +379,27 @@ impl Job {
             return Err(Unfit::OutOfOrder);
         }
         self.ended = Some(fact.place);
-        self.code = None;
+        self.crash(None, fact.hlc, next);
+        Ok(())
+    }
+
+    /// The attempt that runs did not end by itself: nobody knows how far it came.
+    fn crash(&mut self, code: Option<i32>, hlc: Hlc, next: Option<WallTime>) {
+        self.code = code;
         let at_once = Phase::Waiting {
             not_before: WallTime(0),
         };
+        let has_progress = matches!(
+            self.phase,
+            Phase::Running {
+                has_progress: true,
+                ..
+            }
+        );
         let dead = if has_progress {
             None
         } else {
-            self.failed(None)
+            self.failed(code)
         };
         if self.on_crash == OnCrash::Retry {
             self.checkpoints.clear();
@@ -390,10 +407,9 @@ impl Job {
         self.phase = match dead {
             // An operator decides before anything else comes, the next round as well.
             _ if self.on_crash == OnCrash::Hold => Phase::Held,
-            Some(dead) => self.end_round(dead, fact.hlc, next),
+            Some(dead) => self.end_round(dead, hlc, next),
             None => at_once,
         };
-        Ok(())
     }
 
     /// Counts a failed try. Whether it was one too many.

@@ -56,6 +56,8 @@ pub struct Offer {
     pub cancel: Vec<JobId>,
     /// Nothing of the queue waits, not for later either, and nothing runs anywhere.
     pub is_idle: bool,
+    /// No jobs of the queue are started, on any member.
+    pub is_paused: bool,
     /// When the next job that waits for its time is due.
     pub next_due: Option<WallTime>,
 }
@@ -115,6 +117,7 @@ impl Queue {
             .node
             .read(move |reader| Ok((reader.queue(&queue)?, reader.next_due(&queue, wall())?)))
             .await?;
+        offer.is_paused = stats.as_ref().is_some_and(|stats| stats.paused);
         offer.is_idle = stats.is_none_or(|stats| {
             stats.count(StateKind::Waiting) + stats.count(StateKind::Running) == 0
         });

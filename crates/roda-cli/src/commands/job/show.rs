@@ -129,6 +129,7 @@ fn attempts(ui: &Ui, tried: &[AttemptReply]) -> String {
             Some("failed") => ("job-outcome-failed", Colour::Red),
             Some("again") => ("job-outcome-again", Colour::Plain),
             Some("returned") => ("job-outcome-returned", Colour::Dim),
+            Some("cut-off") => ("job-outcome-cut-off", Colour::Red),
             Some("cancelled") => ("job-cancelled", Colour::Dim),
             // Lost, or what a later node tells, which is no better.
             Some(_) => ("job-outcome-lost", Colour::Red),

@@ -63,6 +63,7 @@ fn ends() -> impl Strategy<Value = JobEntry> {
         Just(Outcome::Again),
         Just(Outcome::Returned),
         Just(Outcome::Cancelled),
+        prop::option::of(any::<i32>()).prop_map(|code| Outcome::CutOff { code }),
     ];
     let output = prop::collection::vec(any::<u8>(), 0..OUTPUT_LEN_MAX);
     let end = (

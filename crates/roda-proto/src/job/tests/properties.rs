@@ -59,6 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<(Step, u64)>> {
         2 => Just(Outcome::Again),
         1 => Just(Outcome::Returned),
         1 => Just(Outcome::Cancelled),
+        1 => prop::option::of(1..3_i32).prop_map(|code| Outcome::CutOff { code }),
     ];
     let (by, fence) = (1_u8..4, 1_u64..6);
     let next = prop::option::of(1_u64..900);

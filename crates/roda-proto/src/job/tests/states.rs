@@ -58,6 +58,7 @@ fn states() -> Vec<(&'static str, Kit)> {
     std::vec![
         ("waiting", resume()),
         ("running", running(options(2, OnCrash::Resume))),
+        ("running, to be held", running(options(2, OnCrash::Hold))),
         ("saved", saved),
         ("cancel wanted", unwanted),
         ("failed once", ended(2, failed(7, 500))),
@@ -70,6 +71,7 @@ fn states() -> Vec<(&'static str, Kit)> {
         ("lost, begins anew", lost(OnCrash::Retry)),
         ("held", lost(OnCrash::Hold)),
         ("retried", retried),
+        ("cut off", ended(2, Outcome::CutOff { code: Some(9) })),
         ("loose", loose),
         ("recurring", Kit::new(recurring(1, OnCrash::Resume))),
         ("recurring, running", comes_again(1, OnCrash::Resume)),
@@ -113,6 +115,10 @@ fn facts(kit: &Kit) -> Vec<(&'static str, Fact)> {
             fact(1, kit.round_end_of(1, failed(3, 800), 900))
         ),
         ("lose, due at 900", fact(2, kit.round_loss_of(1, seen, 900))),
+        (
+            "end: cut off",
+            fact(1, kit.end_of(1, Outcome::CutOff { code: Some(9) }))
+        ),
         ("end by 2", fact(2, kit.end_of(2, Outcome::Done))),
         ("lose", fact(2, kit.loss_of(1, 9, seen))),
         ("lose, all void", fact(2, kit.loss_of(1, 9, 0))),

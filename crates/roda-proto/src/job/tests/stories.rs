@@ -170,6 +170,7 @@ fn a_cancelled_job_that_runs_ends_cancelled_or_done() {
         (Outcome::Again, StateKind::Cancelled),
         (Outcome::Returned, StateKind::Cancelled),
         (Outcome::Cancelled, StateKind::Cancelled),
+        (Outcome::CutOff { code: Some(9) }, StateKind::Cancelled),
     ];
     for (outcome, expected) in outcomes {
         let mut kit = kit(5, OnCrash::Resume);
