@@ -6,9 +6,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::fake_node::ended;
+use crate::fake_node::{FakeNode, ended};
 use crate::roda::{Ended, Home, Lines};
 use crate::wrapper::{lives, wait_until};
 
@@ -273,4 +273,32 @@ fn a_node_that_starts_again_leaves_alone_what_a_wrapper_still_guards() {
     assert!(lives(&scene.pids[0]));
     fs::write(scene.home.file("pids.end"), "").unwrap();
     assert_eq!(scene.holder.wait().unwrap().code(), Some(6));
+}
+
+#[test]
+fn locks_of_queues_and_workers_are_shown_only_when_asked_for() {
+    let node = FakeNode::new();
+    let name = json!({"node": "00", "nick": "ana"});
+    let lock = |name: &str| json!({"lock": name, "holders": [], "waiters": []});
+    let report = json!({
+        "leader": name, "voters": [name], "reachable": 1, "needed": 1,
+        "locks": [lock("a"), lock("roda/queue/mail/0"), lock("rodas"), lock("roda/worker/ab")],
+    });
+    node.answer("GET /v1/locks", 200, &report.to_string());
+    let shown = |options: &[&str]| -> Vec<String> {
+        let mut arguments = vec!["locks", "--json"];
+        arguments.extend(options);
+        let report: Value = serde_json::from_str(&node.home.ok(&arguments)).unwrap();
+        let locks = report["locks"].as_array().unwrap().iter();
+        locks
+            .map(|lock| lock["lock"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(shown(&[]), ["a", "rodas"]);
+    assert_eq!(shown(&["--all"]).len(), 4);
+    assert_eq!(
+        shown(&["roda/worker/ab"]).len(),
+        4,
+        "what was named is shown"
+    );
 }
