@@ -222,16 +222,19 @@ fn a_job_that_is_cancelled_or_takes_too_long_is_ended() {
     assert_eq!(ended(child).code, Some(0));
 
     let node = FakeNode::new();
-    let child = work(
-        &node,
-        &["--idle-exit"],
-        "trap 'sleep 0.5; exit 3' TERM; while :; do sleep 0.05; done",
+    let ready = node.home.file("ready");
+    let script = format!(
+        "trap 'sleep 0.5; exit 3' TERM; > {}; while :; do sleep 0.05; done",
+        ready.display()
     );
+    let child = work(&node, &["--idle-exit"], &script);
     offer(&node, &[2]);
     assert_eq!(
         node.skip_to("POST /v1/workers/", POLL).body["known"][0]["cancelling"],
         false
     );
+    // Before that, it would die at once.
+    wait_until("the command is ready", || ready.exists());
     node.cancel(&id(2));
     assert_eq!(
         node.skip_to("POST /v1/workers/", POLL).body["known"][0]["cancelling"],

@@ -33,13 +33,31 @@ fn store(jobs: u8) -> (tempfile::TempDir, Store) {
     let mut store = Store::create(&directory.path().join("roda.db"), &identity).unwrap();
     let key = SigningKey::from_seed(&[1; 32]);
     let author = crypto::author_id(&key.public(), &Incarnation([1; 8]));
-    let attempt = AttemptId {
-        fence: Fence(1),
-        number: 1,
-    };
     let id = |number: u8| JobId {
         author,
         seq: Seq(number.into()),
+    };
+    let entries = entries(jobs, id);
+    let queue = QueueName::new("work").unwrap();
+    let mut builder = BatchBuilder::new(Seq(1));
+    for (clock, entry) in (1..).zip(&entries) {
+        builder.push(
+            Hlc::from_millis(clock),
+            EntryKind::Job,
+            Some(&queue),
+            &entry.encode(),
+        );
+    }
+    let batch = builder.seal(&key, Incarnation([1; 8]), Hash::ZERO, &[]);
+    store.append(&[Record::Batch(Arc::new(batch))]).unwrap();
+    (directory, store)
+}
+
+/// What is said of the jobs.
+fn entries(jobs: u8, id: impl Fn(u8) -> JobId) -> Vec<JobEntry> {
+    let attempt = AttemptId {
+        fence: Fence(1),
+        number: 1,
     };
     let push = JobEntry::Push {
         payload: Vec::new(),
@@ -81,19 +99,7 @@ fn store(jobs: u8) -> (tempfile::TempDir, Store) {
             output: Vec::new(),
         }],
     });
-    let queue = QueueName::new("work").unwrap();
-    let mut builder = BatchBuilder::new(Seq(1));
-    for (clock, entry) in (1..).zip(&entries) {
-        builder.push(
-            Hlc::from_millis(clock),
-            EntryKind::Job,
-            Some(&queue),
-            &entry.encode(),
-        );
-    }
-    let batch = builder.seal(&key, Incarnation([1; 8]), Hash::ZERO, &[]);
-    store.append(&[Record::Batch(Arc::new(batch))]).unwrap();
-    (directory, store)
+    entries
 }
 
 fn put(store: &mut Store, number: u8, origin: BlobOrigin) -> BlobPut {

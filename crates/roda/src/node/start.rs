@@ -12,6 +12,7 @@ use roda_proto::{
 };
 use roda_store::{Contact, RaftLog, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use zeroize::Zeroizing;
 
 use super::{Node, Shared};
@@ -325,17 +326,26 @@ impl Node {
             admission,
         })?;
         let serving = tokio::spawn(service::run(listener, service));
-        tokio::spawn(async move {
-            driver.run().await;
-            locks.stop().await;
-            serving.abort();
-            mirrors.stop().await;
-            stop.send_replace(true);
-        });
+        tokio::spawn(run(driver, serving.abort_handle(), locks, mirrors, stop));
         Ok(Self {
             shared: Arc::new(shared),
         })
     }
+}
+
+/// The life of a node, and its end.
+async fn run(
+    driver: Driver,
+    serving: AbortHandle,
+    locks: Arc<LockService>,
+    mirrors: Arc<Mirrors>,
+    stop: watch::Sender<bool>,
+) {
+    driver.run().await;
+    locks.stop().await;
+    serving.abort();
+    mirrors.stop().await;
+    stop.send_replace(true);
 }
 
 /// What the store knows that the node begins with: where its log is, whom it knows, and its mirrors.
