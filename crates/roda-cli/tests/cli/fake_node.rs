@@ -1,6 +1,6 @@
 //! A node that grants, stays silent or dies exactly when a test wants it to.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Stdio};
@@ -214,7 +214,11 @@ impl FakeNode {
         let mut streams = self.events.lock().unwrap();
         let stream = streams.last_mut().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        matches!(stream.read(&mut [0]), Ok(0))
+        match stream.read(&mut [0]) {
+            Ok(len) => len == 0,
+            // It ended before it had read all that was said to it.
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 }
 
