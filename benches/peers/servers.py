@@ -23,6 +23,8 @@ class Peer:
     modules = []
     jars = []
     count = 1
+    # Whose processes the servers are; None is whoever runs this.
+    user = None
     promises = {}
 
     def __init__(self, directory, arguments):
@@ -31,6 +33,8 @@ class Peer:
         self.processes = []
         self.ports = []
         self.facts = dict(self.promises)
+        # Figures of what else was measured along with it, by its name.
+        self.beside = {}
 
     @classmethod
     def missing(cls, _arguments):
@@ -43,15 +47,15 @@ class Peer:
         for number in range(self.count):
             (self.directory / f"server-{number}").mkdir()
         for number in range(self.count):
-            self.spawn(number, self.command(number))
+            self.spawn(f"server-{number}", self.command(number))
         for port in self.ports:
             self.wait_until_ready(port)
 
-    def spawn(self, number, command):
-        with open(self.directory / f"server-{number}.log", "wb") as log:
+    def spawn(self, name, command):
+        with open(self.directory / f"{name}.log", "wb") as log:
             self.processes.append(subprocess.Popen(
-                command, cwd=self.directory / f"server-{number}", stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL))
+                command, cwd=self.directory / name, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, user=self.user))
 
     def wait_until_ready(self, port):
         limit = time.monotonic() + START_SECONDS

@@ -1,8 +1,9 @@
-//! `roda bench multicast`: the message rate, beside plain multicast and NATS in the same run; and
-//! `roda bench lock` ([`lock`]).
+//! `roda bench multicast`: the message rate, beside plain multicast and NATS in the same run;
+//! `roda bench lock` ([`lock`]); and the yardstick of `roda bench jobs` ([`bare`]).
 //!
 //! Every sender and receiver is a process of its own ([`worker`]), so that its CPU time is its own.
 
+pub(crate) mod bare;
 pub(crate) mod group;
 pub(crate) mod lock;
 pub(crate) mod measure;

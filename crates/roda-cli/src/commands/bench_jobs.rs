@@ -1,4 +1,5 @@
-//! `roda bench jobs`: how many jobs one node takes and finishes, beside how often its disk can be waited for.
+//! `roda bench jobs`: how many jobs one node takes and finishes, beside how often its disk can be waited for and
+//! what a bare table in SQLite takes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::{App, bench_backlog};
+use crate::bench::bare::BareQueue;
 use crate::bench::lock::baseline::disk_syncs_per_s;
 use crate::bench::report::middle;
 use crate::cli::BenchJobsArgs;
@@ -29,6 +31,10 @@ struct JobsMeasurement {
     push_per_s: f64,
     /// Jobs pushed by many at once, each of whom waits for its own.
     push_many_per_s: f64,
+    /// Rows that one who waits for each puts into a bare table.
+    sqlite_push_per_s: f64,
+    /// The same by many at once.
+    sqlite_push_many_per_s: f64,
     /// Jobs that do nothing, claimed and finished by one worker.
     work_per_s: f64,
 }
@@ -62,6 +68,8 @@ async fn measure_all(app: &App, args: &BenchJobsArgs, directory: &Path) -> Resul
         fdatasync_per_s: middle(|run| run.fdatasync_per_s),
         push_per_s: middle(|run| run.push_per_s),
         push_many_per_s: middle(|run| run.push_many_per_s),
+        sqlite_push_per_s: middle(|run| run.sqlite_push_per_s),
+        sqlite_push_many_per_s: middle(|run| run.sqlite_push_many_per_s),
         work_per_s: middle(|run| run.work_per_s),
     };
     print(app, &median)
@@ -74,21 +82,48 @@ async fn measure(args: &BenchJobsArgs, directory: &Path) -> Result<JobsMeasureme
         ..Options::default()
     };
     let node = Node::create(&directory.join("node"), "bench", options).await?;
+    let (bare, writer) = BareQueue::create(&directory.join("bare.db"))?;
     let time = Duration::from_secs(args.seconds.into());
+    // By turns, so that both see the same disk.
+    let sqlite_push_per_s = push(&bare, 1, time).await?;
     let push_per_s = push(&queue(&node, "one")?, 1, time).await?;
+    let sqlite_push_many_per_s = push(&bare, PRODUCERS, time).await?;
     let push_many_per_s = push(&queue(&node, "many")?, PRODUCERS, time).await?;
+    drop(bare);
+    writer.end().await?;
     let work_per_s = work(&queue(&node, "work")?, args.jobs).await?;
     node.shutdown().await?;
     Ok(JobsMeasurement {
         fdatasync_per_s,
         push_per_s,
         push_many_per_s,
+        sqlite_push_per_s,
+        sqlite_push_many_per_s,
         work_per_s,
     })
 }
 
+/// What producers push to.
+trait Target: Clone + Send + Sync + 'static {
+    /// Returns when it is durable.
+    fn push_one(&self) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Target for Queue {
+    async fn push_one(&self) -> Result<()> {
+        self.push(job()).await?;
+        Ok(())
+    }
+}
+
+impl Target for BareQueue {
+    async fn push_one(&self) -> Result<()> {
+        self.push(job().payload).await
+    }
+}
+
 /// How many jobs so many producers push, each waiting for one before the next.
-async fn push(queue: &Queue, producers: u16, time: Duration) -> Result<f64> {
+async fn push(target: &impl Target, producers: u16, time: Duration) -> Result<f64> {
     let (is_over, pushed) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicU64::new(0)),
@@ -96,13 +131,13 @@ async fn push(queue: &Queue, producers: u16, time: Duration) -> Result<f64> {
     let mut tasks = JoinSet::new();
     let start = Instant::now();
     for _ in 0..producers {
-        let (queue, is_over, pushed) = (queue.clone(), Arc::clone(&is_over), Arc::clone(&pushed));
+        let (target, is_over, pushed) = (target.clone(), Arc::clone(&is_over), Arc::clone(&pushed));
         tasks.spawn(async move {
             while !is_over.load(Ordering::Relaxed) {
-                queue.push(job()).await?;
+                target.push_one().await?;
                 pushed.fetch_add(1, Ordering::Relaxed);
             }
-            roda::Result::Ok(())
+            Result::Ok(())
         });
     }
     tokio::time::sleep(time).await;
@@ -162,6 +197,8 @@ fn print(app: &App, median: &JobsMeasurement) -> Result<()> {
         "bench-fdatasync",
         "bench-push",
         "bench-push-many",
+        "bench-sqlite",
+        "bench-sqlite-many",
         "bench-work",
     ];
     let columns = columns.map(|key| app.ui.text(key, &[]));
@@ -170,6 +207,8 @@ fn print(app: &App, median: &JobsMeasurement) -> Result<()> {
         median.fdatasync_per_s,
         median.push_per_s,
         median.push_many_per_s,
+        median.sqlite_push_per_s,
+        median.sqlite_push_many_per_s,
         median.work_per_s,
     ];
     app.ui
