@@ -70,7 +70,8 @@ impl Process {
             let is_in_exec = read("cmdline").is_empty()
                 && fs::read_link(format!("/proc/{}/exe", self.pid)).is_ok();
             if !is_in_exec {
-                return false;
+                // It may have got there between the two looks.
+                return has_marker(&read("environ"), is_meant);
             }
             std::thread::sleep(EXEC_PAUSE);
         }
