@@ -2,21 +2,17 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path as UrlPath, Query, State};
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use roda::{Copies, CopyCount};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 
-use super::follow::ChannelStream;
 use super::handlers::{Refused, Shareable, params};
 use super::job_backend as backend;
 use super::job_checks::{copies, job_id};
-use super::jobs::{FOREVER, LINES_AHEAD, at};
+use super::lines::{self, Lines};
 use crate::error::Failure;
 
 /// How many are wanted, and for how long.
@@ -52,31 +48,16 @@ pub(super) async fn copies_of(
     let copies = wish.at_least.as_deref().map(copies).transpose()?;
     let timeout = wish.timeout_ms.map(Duration::from_millis);
     let (id, watched) = backend::copies(&shared, job_id(&id)?).await?;
-    let (lines, stream) = mpsc::channel(LINES_AHEAD);
-    tokio::spawn(async move {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout.min(FOREVER));
-        tokio::select! {
-            result = tell(id, watched, copies.unwrap_or_default(), &lines) => {
-                if let Err(failure) = result {
-                    // Cut off, so that the client does not take it for the end of the time.
-                    drop(lines.send(Err(std::io::Error::other(failure.code))).await);
-                }
-            }
-            () = at(deadline) => {}
-            () = lines.closed() => {}
-            // A client that waits must not keep a stopped node's process from ending.
-            _ = shared.node.stopped() => {}
-        }
-    });
-    let body = Body::from_stream(ChannelStream(stream));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+    Ok(lines::told(shared, timeout, |lines| async move {
+        tell(id, watched, copies.unwrap_or_default(), &lines).await
+    }))
 }
 
 async fn tell(
     id: String,
     mut watched: watch::Receiver<CopyCount>,
     copies: Copies,
-    lines: &mpsc::Sender<std::io::Result<Bytes>>,
+    lines: &Lines,
 ) -> Result<(), Failure> {
     // A majority of those who are members now.
     let wanted = copies.of(watched.borrow().members);

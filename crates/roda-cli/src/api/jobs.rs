@@ -4,17 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path as UrlPath, Query, State};
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use jiff::Timestamp;
 use roda::Topic;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::follow::ChannelStream;
 use super::handlers::{Refused, Reply, Shareable, params, parsed};
 use super::job_backend::{self as backend, JobFilter, Push};
 use super::job_checks::{cron, job_id, key, payload, queue_name};
@@ -22,6 +18,7 @@ use super::job_types::{
     JobDetailReply, JobReply, JobWaitParams, JobsParams, JobsReply, PRIORITY_DEFAULT, PurgedReply,
     PushJob, PushReply, PushRequest, QueueReply, TRIES_DEFAULT,
 };
+use super::lines::{self, Lines};
 use super::server::Shared;
 use crate::error::{Failure, Result as CommandResult};
 
@@ -143,32 +140,17 @@ pub(super) async fn wait(
     // Watched before it is read: a change in between is seen.
     let changes = backend::changes(&shared);
     let first = backend::job_state(&shared, job_id(&id)?).await?;
-    let (lines, stream) = mpsc::channel(LINES_AHEAD);
-    tokio::spawn(async move {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout.min(FOREVER));
-        let watched = watch_job(&shared, first, changes, &lines);
-        tokio::select! {
-            result = watched => {
-                if let Err(failure) = result {
-                    // Cut off, so that the client does not take it for the end of the time.
-                    drop(lines.send(Err(std::io::Error::other(failure.code))).await);
-                }
-            }
-            () = at(deadline) => {}
-            () = lines.closed() => {}
-            // A client that waits must not keep a stopped node's process from ending.
-            _ = shared.node.stopped() => {}
-        }
-    });
-    let body = Body::from_stream(ChannelStream(stream));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+    let told = Arc::clone(&shared);
+    Ok(lines::told(shared, timeout, |lines| async move {
+        watch_job(&told, first, changes, &lines).await
+    }))
 }
 
 async fn watch_job(
     shared: &Arc<Shared>,
     first: JobReply,
     mut changes: tokio::sync::watch::Receiver<u64>,
-    lines: &mpsc::Sender<std::io::Result<Bytes>>,
+    lines: &Lines,
 ) -> CommandResult<()> {
     let id = first.id.clone();
     let before = first.clone();
@@ -195,13 +177,6 @@ async fn watch_job(
             () = sleep_until(soon) => {}
         }
         job = backend::job_state(shared, &id).await?;
-    }
-}
-
-pub(super) async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -248,12 +223,8 @@ pub(super) async fn purge(
 
 /// Jobs of one answer.
 const PAGE_LEN_MAX: usize = 1000;
-/// Lines that wait for a slow reader.
-pub(super) const LINES_AHEAD: usize = 4;
 /// How long a change can go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// A year: Tokio's clock does not reach to the end of time.
-pub(super) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ pub(crate) mod job_checks;
 mod job_replies;
 pub(crate) mod job_types;
 pub(crate) mod jobs;
+mod lines;
 pub(crate) mod lock_types;
 pub(crate) mod locks;
 pub(crate) mod server;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::handlers::{Reply, Shareable, parsed};
 use super::job_backend::{self as backend, Offer, WorkerHold};
 use super::job_checks::{job_id, queue_name};
-use super::jobs::at;
+use super::lines::at;
 use super::server::Shared;
 use super::work_types::{EndsRequest, PollReply, PollRequest};
 use crate::error::{Failure, Result as CommandResult};
