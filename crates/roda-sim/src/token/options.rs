@@ -174,7 +174,7 @@ fn draw_clients(random: &mut Random, session: Duration) -> ClientOptions {
         }
     };
     let (long_holds, impatient, several) = (share(0.2), share(0.6), share(0.6));
-    let (shared, permits, again) = (share(0.7), share(0.5), share(0.8));
+    let (shared, permits, again) = (share(0.7), share(0.5), share(1.0));
     ClientOptions {
         locks: random.between(1, 3),
         every: random.duration(session / 40, session / 3),

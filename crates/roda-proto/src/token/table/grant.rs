@@ -274,7 +274,10 @@ impl Table {
         after: BTreeSet<Fence>,
         fx: &mut Effects,
     ) -> Vec<LockName> {
-        let locks = self.waiters.get(&arrival).map(|waiter| waiter.locks.clone());
+        let locks = self
+            .waiters
+            .get(&arrival)
+            .map(|waiter| waiter.locks.clone());
         self.note_passing(arrival, &locks.unwrap_or_default());
         let Some(waiter) = self.dequeue(arrival, fx) else {
             return Vec::new();

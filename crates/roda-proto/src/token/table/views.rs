@@ -110,7 +110,11 @@ impl Table {
             is_wanted: !grant.heirs.is_empty() || (is_exclusive && is_waited_for),
             is_revoked: grant.is_revoked,
             frontier,
-            share: if is_exclusive && grant.locks.len() == 1 { share } else { 0 },
+            share: if is_exclusive && grant.locks.len() == 1 {
+                share
+            } else {
+                0
+            },
         })
     }
 
