@@ -105,6 +105,7 @@ fn acquire(session: u64, request: u64, locks: usize) -> LockCommand {
             .collect(),
         permits: Permits::EXCLUSIVE,
         priority: Priority::default(),
+        is_ahead: false,
     }
 }
 

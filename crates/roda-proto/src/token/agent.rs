@@ -35,6 +35,9 @@
 //! with the next fence of a block that the table has set aside. The table counts the node as the holder
 //! all the while, so this breaks no rule; the first other one who asks makes it give the token up.
 //!
+//! Where clients come back for a lock that other nodes want too, the node asks for its next turns ahead of
+//! them; see `ahead.rs`.
+//!
 //! # What is sent again
 //!
 //! Every command until its effect is seen, for each of them can be lost: on a broken link, with a leader.
@@ -52,6 +55,7 @@ use super::{
 use crate::id::{AuthorId, NodeId, Seq};
 use crate::time::Timestamp;
 
+mod ahead;
 mod api;
 mod clients;
 mod commands;
@@ -69,6 +73,7 @@ mod tokens;
 
 pub use api::{Acquire, Acquired, AgentEvent, AgentOutput, HoldState, LostReason, Recipient};
 
+use ahead::Ahead;
 use errands::{Errand, Errands};
 use fences::UsedFences;
 use grant::{Grant, Stage, Step};
@@ -120,6 +125,8 @@ pub struct Agent {
     errands: Errands,
     /// Former sessions that the table may still have, and until when that can be.
     past: BTreeMap<SessionId, Timestamp>,
+    /// What is asked for before a client wants it.
+    ahead: Ahead,
     quorum: Option<Quorum>,
     /// When a request or a grant was last seen.
     busy: Timestamp,
@@ -134,7 +141,11 @@ pub struct Agent {
 #[derive(Debug)]
 enum Request {
     /// It waits in the table's queue, or is on its way there.
-    Waiting(Acquire),
+    Waiting {
+        wish: Acquire,
+        /// It was asked for before a client wanted it.
+        is_ahead: bool,
+    },
     /// The table has chosen it; the grant has its wish.
     Chosen(Fence),
     /// The client is inside.
@@ -174,6 +185,7 @@ impl Agent {
             tokens: EarlyTokens::default(),
             errands: Errands::default(),
             past: BTreeMap::new(),
+            ahead: Ahead::default(),
             quorum: None,
             busy: Timestamp::default(),
             idle_check: None,
@@ -242,10 +254,11 @@ impl Agent {
         self.advance(now);
         self.is_closing = true;
         self.threaten_all(Threat::Leave(LostReason::Stopped));
+        self.end_ahead();
         let waiting: Vec<RequestId> = self
             .requests
             .iter()
-            .filter(|(_, request)| matches!(request, Request::Waiting(_) | Request::Chosen(_)))
+            .filter(|(_, request)| matches!(request, Request::Waiting { .. } | Request::Chosen(_)))
             .map(|(name, _)| *name)
             .collect();
         for request in waiting {
@@ -268,6 +281,7 @@ impl Agent {
         }
         next = earlier(next, self.errands.next_deadline());
         next = earlier(next, self.idle_check);
+        next = earlier(next, self.ahead.next_deadline());
         next = earlier(next, self.past.values().next().copied());
         earlier(next, self.retire_at())
     }
@@ -313,6 +327,7 @@ impl Agent {
         let now = self.now;
         self.on_risk();
         self.check_stopping();
+        self.check_ahead();
         if self
             .session
             .next_ask(&self.timings)

@@ -100,6 +100,11 @@ pub enum LockCommand {
         /// How urgent.
         #[n(4)]
         priority: Priority,
+        /// It is asked for before a client wants it. Only of a single lock, for one alone: it is not
+        /// chosen to follow a grant of the same session.
+        #[n(5)]
+        #[cbor(default)]
+        is_ahead: bool,
     },
     /// The request is not wanted any more and was never entered; the session will not enter it.
     #[n(3)]

@@ -239,6 +239,11 @@ pub struct GrantView {
     /// That this has grown is not told by itself: all that a grant has to wait for brings it along.
     #[n(7)]
     pub frontier: Frontier,
+    /// How many requests of a session for its lock are enough to keep the token going: the session may ask
+    /// for so many before its clients do. 0: no use in that. As of the last time that this grant was told of.
+    #[n(8)]
+    #[cbor(default)]
+    pub share: u8,
 }
 
 /// A grant that waits for another one to be left.

@@ -1,6 +1,7 @@
 //! The replicated lock table.
 
 mod change;
+mod contenders;
 mod effects;
 mod grant;
 mod image;
@@ -101,6 +102,7 @@ impl Table {
                 ref locks,
                 permits,
                 priority,
+                is_ahead,
             } => {
                 let wish = Wish {
                     session,
@@ -108,6 +110,7 @@ impl Table {
                     locks,
                     permits,
                     priority,
+                    is_ahead,
                 };
                 self.acquire(&wish, fx)
             }

@@ -175,7 +175,7 @@ fn draw_clients(random: &mut Random, session: Duration) -> ClientOptions {
     };
     let (long_holds, impatient, several) = (share(0.2), share(0.6), share(0.6));
     let (shared, permits, again) = (share(0.7), share(0.5), share(0.8));
-    ClientOptions {
+    let drawn = ClientOptions {
         locks: random.between(1, 3),
         every: random.duration(session / 40, session / 3),
         hold: random.duration(session / 2_000, session / 5),
@@ -193,6 +193,24 @@ fn draw_clients(random: &mut Random, session: Duration) -> ClientOptions {
                 Priorities::Adversarial,
             ])
             .unwrap_or(&Priorities::Equal),
+    };
+    if random.chance(0.3) {
+        eager(random, drawn)
+    } else {
+        drawn
+    }
+}
+
+/// Clients that come back again and again for the same short hold: their turns are asked ahead.
+fn eager(random: &mut Random, drawn: ClientOptions) -> ClientOptions {
+    ClientOptions {
+        hold: random.duration(Duration::from_micros(20), Duration::from_millis(5)),
+        long_holds: drawn.long_holds / 100.0,
+        several: drawn.several / 4.0,
+        shared: drawn.shared / 4.0,
+        permits: drawn.permits / 4.0,
+        again: random.real(0.9, 1.0),
+        ..drawn
     }
 }
 
@@ -254,5 +272,6 @@ mod tests {
         some(|run| run.clients.several > 0.0);
         some(|run| run.clients.permits > 0.0);
         some(|run| run.voters > 1);
+        some(|run| run.clients.again >= 0.9);
     }
 }

@@ -106,6 +106,19 @@ fn nor_when_the_table_chooses_several_successors() {
 }
 
 #[test]
+fn nor_when_each_asks_for_its_second_turn_ahead() {
+    let wish = || Wish::new(&["a"], Permits::EXCLUSIVE);
+    let scenario = Scenario {
+        wishes: [(); 3].map(|()| [wish(), wish().ahead()]),
+        held_millis: 1,
+        ..Scenario::exclusive(budget(1, 0, 1))
+    };
+    let (states, found) = exhaust("asked ahead", scenario);
+    assert!(states > 10_000, "{states}");
+    assert_found(&found, &[HAND_OFF, ALL_SERVED]);
+}
+
+#[test]
 fn readers_are_inside_together_and_writers_alone() {
     let (read, write) = (Permits::SHARED, Permits::EXCLUSIVE);
     let wish = |permits| Wish::new(&["a"], permits);

@@ -13,6 +13,8 @@ pub(crate) struct Wish {
     pub(crate) locks: Vec<LockName>,
     pub(crate) permits: Permits,
     pub(crate) priority: Priority,
+    /// It is asked for before a client wants it; to the model that is all the same.
+    pub(crate) is_ahead: bool,
 }
 
 impl Wish {
@@ -22,6 +24,14 @@ impl Wish {
             locks: locks.iter().map(name).collect(),
             permits,
             priority: Priority::default(),
+            is_ahead: false,
+        }
+    }
+
+    pub(crate) fn ahead(self) -> Self {
+        Self {
+            is_ahead: true,
+            ..self
         }
     }
 

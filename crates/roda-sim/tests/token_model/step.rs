@@ -137,6 +137,7 @@ impl Scenario {
             locks: wish.locks.clone(),
             permits: wish.permits,
             priority: wish.priority,
+            is_ahead: wish.is_ahead,
         }
     }
 

@@ -27,18 +27,33 @@ impl Agent {
             return Err(LockRefusal::Full);
         }
         self.busy = self.now;
-        if is_one
-            && wish.permits == Permits::EXCLUSIVE
-            && let Some(inside) = self.enter_idle(&wish.locks[0])
-        {
+        if !is_one || wish.permits != Permits::EXCLUSIVE {
+            let request = self.ask_for(wish, false);
+            self.want_session();
+            return Ok(Acquired::Waiting(request));
+        }
+        let (lock, priority) = (wish.locks[0].clone(), wish.priority);
+        self.ahead.note_asked(&lock, priority, self.now);
+        if let Some(inside) = self.enter_idle(&lock) {
             return Ok(inside);
         }
-        let request = RequestId(self.next_asked);
-        self.next_asked += 1;
-        self.requests.insert(request, Request::Waiting(wish));
-        self.errands.add(Errand::Acquire(request));
+        if let Some(turn) = self.adopt(&lock, priority) {
+            return Ok(Acquired::Waiting(turn));
+        }
+        let request = self.ask_for(wish, false);
+        self.ask_ahead(&lock, priority);
         self.want_session();
         Ok(Acquired::Waiting(request))
+    }
+
+    /// Asks the table.
+    pub(super) fn ask_for(&mut self, wish: Acquire, is_ahead: bool) -> RequestId {
+        let request = RequestId(self.next_asked);
+        self.next_asked += 1;
+        self.requests
+            .insert(request, Request::Waiting { wish, is_ahead });
+        self.errands.add(Errand::Acquire(request));
+        request
     }
 
     /// The client that was inside has left, and nothing of it runs any more. `wrote` is the last entry
@@ -48,9 +63,10 @@ impl Agent {
         self.busy = self.now;
         match self.requests.get(&request) {
             None => {}
-            Some(Request::Waiting(_) | Request::Chosen(_)) => self.drop_waiting(request),
+            Some(Request::Waiting { .. } | Request::Chosen(_)) => self.drop_waiting(request),
             Some(Request::Inside(hold)) => {
                 let fence = hold.grant;
+                self.watch_leaving(fence);
                 self.requests.remove(&request);
                 if let (Some((author, seq)), Some(grant)) = (wrote, self.grants.get_mut(&fence)) {
                     grant.frontier.merge(&Frontier(vec![(author, seq)]));
@@ -103,7 +119,7 @@ impl Agent {
     /// Whoever waits does not want to any more.
     pub(super) fn drop_waiting(&mut self, request: RequestId) {
         match self.requests.remove(&request) {
-            Some(Request::Waiting(_)) => self.take_back(request),
+            Some(Request::Waiting { .. }) => self.take_back(request),
             Some(Request::Chosen(fence)) => self.give_up(fence),
             Some(used @ (Request::Inside(_) | Request::Lost(_))) => {
                 self.requests.insert(request, used);

@@ -61,12 +61,13 @@ impl Agent {
             }
             Errand::Cancel(request) => Some(LockCommand::Cancel { session, request }),
             Errand::Acquire(request) => match self.requests.get(&request)? {
-                Request::Waiting(wish) => Some(LockCommand::Acquire {
+                Request::Waiting { wish, is_ahead } => Some(LockCommand::Acquire {
                     session,
                     request,
                     locks: wish.locks.clone(),
                     permits: wish.permits,
                     priority: wish.priority,
+                    is_ahead: *is_ahead,
                 }),
                 Request::Chosen(_) | Request::Inside(_) | Request::Lost(_) => None,
             },
@@ -88,7 +89,7 @@ impl Agent {
         request: RequestId,
         refusal: LockRefusal,
     ) {
-        let is_waiting = matches!(self.requests.get(&request), Some(Request::Waiting(_)));
+        let is_waiting = matches!(self.requests.get(&request), Some(Request::Waiting { .. }));
         if self.session.id() != Some(session) || !is_waiting {
             return;
         }
@@ -108,6 +109,9 @@ impl Agent {
 
     /// The request comes to nothing.
     pub(super) fn refuse(&mut self, request: RequestId, refusal: LockRefusal) {
+        if self.drop_turn(request) {
+            return;
+        }
         self.requests.remove(&request);
         self.event(AgentEvent::Refused { request, refusal });
     }

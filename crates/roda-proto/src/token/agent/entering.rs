@@ -71,7 +71,7 @@ impl Agent {
         let unknown: Vec<RequestId> = self
             .requests
             .iter()
-            .filter(|(_, request)| matches!(request, Request::Waiting(_)))
+            .filter(|(_, request)| matches!(request, Request::Waiting { .. }))
             .map(|(name, _)| *name)
             .filter(|name| !queued.contains(name))
             .collect();
@@ -127,9 +127,12 @@ impl Agent {
                     *request = Request::Lost(session);
                 }
             }
+            Stage::Chosen(_) if self.drop_turn(grant.request) => {}
             Stage::Chosen(_) => {
+                let wish = grant.wish;
+                let is_ahead = false;
                 self.requests
-                    .insert(grant.request, Request::Waiting(grant.wish));
+                    .insert(grant.request, Request::Waiting { wish, is_ahead });
                 self.errands.add(Errand::Acquire(grant.request));
             }
         }
@@ -139,9 +142,9 @@ impl Agent {
         self.errands.remove(Errand::Acquire(view.request));
         if !self.grants.contains_key(&view.fence) {
             match self.requests.get_mut(&view.request) {
-                Some(request @ Request::Waiting(_)) => {
+                Some(request @ Request::Waiting { .. }) => {
                     let chosen = core::mem::replace(request, Request::Chosen(view.fence));
-                    if let Request::Waiting(wish) = chosen {
+                    if let Request::Waiting { wish, .. } = chosen {
                         self.grants.insert(view.fence, Grant::new(view, wish));
                     }
                 }
@@ -156,6 +159,10 @@ impl Agent {
         };
         grant.update(view);
         grant.frontier.merge(&view.frontier);
+        self.watch_share(view.fence, view.share);
+        let Some(grant) = self.grants.get(&view.fence) else {
+            return;
+        };
         let is_revoked = grant.is_revoked;
         let is_wanted = grant.is_wanted || is_revoked || !grant.heirs.is_empty();
         match grant.stage {
@@ -220,7 +227,7 @@ impl Agent {
     }
 
     /// Enters a grant if all four rules allow it.
-    fn try_enter(&mut self, fence: Fence) {
+    pub(super) fn try_enter(&mut self, fence: Fence) {
         if !self.may_enter() {
             return; // Rule 3; a renewal brings it back here.
         }
@@ -253,6 +260,13 @@ impl Agent {
             self.reusable.insert(grant.wish.locks[0].clone(), fence);
         }
         let (frontier, is_revoked) = (grant.frontier.clone(), grant.is_revoked);
+        if let [lock] = grant.wish.locks.as_slice() {
+            let lock = lock.clone();
+            if self.end_turn(&lock, client) {
+                self.on_client_left(fence);
+                return;
+            }
+        }
         self.requests
             .insert(client, Request::Inside(Hold::new(fence)));
         self.event(AgentEvent::Entered {

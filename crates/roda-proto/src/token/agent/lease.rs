@@ -113,15 +113,18 @@ impl Agent {
             return;
         };
         self.threaten_all(Threat::Ended(reason));
+        self.end_ahead();
         self.step_session(SessionInput::End);
         let mut grants = core::mem::take(&mut self.grants);
         let mut waiting = Vec::new();
         for (name, request) in &mut self.requests {
             match request {
-                Request::Waiting(_) => waiting.push(*name),
+                Request::Waiting { .. } => waiting.push(*name),
                 Request::Chosen(fence) => {
                     if let Some(grant) = grants.remove(fence) {
-                        *request = Request::Waiting(grant.wish);
+                        let wish = grant.wish;
+                        let is_ahead = false;
+                        *request = Request::Waiting { wish, is_ahead };
                         waiting.push(*name);
                     }
                 }
@@ -178,7 +181,7 @@ impl Agent {
     fn has_waiting(&self) -> bool {
         self.requests
             .values()
-            .any(|request| matches!(request, Request::Waiting(_)))
+            .any(|request| matches!(request, Request::Waiting { .. }))
     }
 
     fn step_session(&mut self, input: SessionInput) -> bool {

@@ -1,5 +1,6 @@
 //! Agents, one table and its registrar in virtual time.
 
+mod ahead;
 mod ending;
 mod handing_over;
 mod idle;

@@ -23,6 +23,7 @@ fn acquire(session: SessionId, request: u64) -> LockCommand {
         locks: vec![LockName::new("a").unwrap()],
         permits: Permits::EXCLUSIVE,
         priority: Priority::default(),
+        is_ahead: false,
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use minicbor::{Decode, Encode};
 
 use super::effects::Effects;
+use super::lock::Lock;
 use super::queue::Arrival;
 use super::session::Place;
 use super::{Change, Table};
@@ -35,6 +36,10 @@ pub(super) struct Grant {
     pub(super) after: BTreeSet<Fence>,
     #[n(6)]
     pub(super) is_revoked: bool,
+    /// Somebody was chosen behind it before what its session had asked ahead.
+    #[n(7)]
+    #[cbor(default)]
+    pub(super) is_passed: bool,
     /// The grants that have this one in `after`.
     #[cbor(skip)]
     pub(super) heirs: BTreeSet<Fence>,
@@ -43,6 +48,12 @@ pub(super) struct Grant {
 impl Grant {
     pub(super) fn is_live(&self) -> bool {
         self.after.is_empty()
+    }
+
+    /// Whether somebody may be chosen behind it before what its session asked ahead. That must not change
+    /// who is next on any other lock.
+    pub(super) fn can_be_passed(&self) -> bool {
+        !self.is_passed && self.locks.len() == 1
     }
 }
 
@@ -198,22 +209,62 @@ impl Table {
         }
     }
 
-    /// The first waiter of a lock, if it is first on all its locks and has a place on each.
+    /// The next waiter of a lock, if it is next on all its locks and has a place on each.
     pub(super) fn choose(&self, name: &LockName) -> Option<(Arrival, BTreeSet<Fence>)> {
-        let lock = self.locks.get(name)?;
-        let first = lock.queue.first(lock.granted)?.arrival;
+        let first = self.next_of(self.locks.get(name)?)?;
         let waiter = self.waiters.get(&first)?;
         let mut after = BTreeSet::new();
         let mut has_room_ahead = true;
         for name in &waiter.locks {
             let lock = self.locks.get(name)?;
-            if lock.queue.first(lock.granted)?.arrival != first {
+            if self.next_of(lock)? != first {
                 return None;
             }
             has_room_ahead &= lock.has_room_ahead();
             lock.outstanding.behind(waiter.permits)?.extend(&mut after);
         }
         (after.is_empty() || has_room_ahead).then_some((first, after))
+    }
+
+    /// Who is to be chosen next for a lock: the first in its queue.
+    ///
+    /// What a session asked ahead does not follow a grant of its own, for its client could not be back in
+    /// time. Whoever is behind it comes before it then, once for each such grant; but no client's own request
+    /// of that session is passed: should one be there, nobody is chosen until the grant is left.
+    fn next_of(&self, lock: &Lock) -> Option<Arrival> {
+        let first = lock.queue.first(lock.granted)?;
+        let last = lock.outstanding.grants.last();
+        let last = last.and_then(|fence| self.grants.get(fence));
+        let Some(last) = last.filter(|last| last.can_be_passed()) else {
+            return Some(first.arrival);
+        };
+        let of_last = |arrival: Arrival| {
+            let waiter = self.waiters.get(&arrival);
+            waiter.filter(|waiter| waiter.session == last.session)
+        };
+        let is_ahead = |arrival: Arrival| of_last(arrival).is_some_and(|waiter| waiter.is_ahead);
+        if !is_ahead(first.arrival) {
+            return Some(first.arrival);
+        }
+        let is_meant = |arrival| !is_ahead(arrival);
+        let next = lock.queue.first_that(lock.granted, is_meant)?;
+        of_last(next.arrival).is_none().then_some(next.arrival)
+    }
+
+    /// Remembers on which of its locks a waiter that is chosen passes others.
+    fn note_passing(&mut self, arrival: Arrival, locks: &[LockName]) {
+        for name in locks {
+            let Some(lock) = self.locks.get(name) else {
+                continue;
+            };
+            let first = lock.queue.first(lock.granted);
+            let last = lock.outstanding.grants.last();
+            if first.is_some_and(|first| first.arrival != arrival)
+                && let Some(last) = last.and_then(|fence| self.grants.get_mut(fence))
+            {
+                last.is_passed = true;
+            }
+        }
     }
 
     /// Grants a waiter all its locks; returns them.
@@ -223,6 +274,11 @@ impl Table {
         after: BTreeSet<Fence>,
         fx: &mut Effects,
     ) -> Vec<LockName> {
+        let locks = self
+            .waiters
+            .get(&arrival)
+            .map(|waiter| waiter.locks.clone());
+        self.note_passing(arrival, &locks.unwrap_or_default());
         let Some(waiter) = self.dequeue(arrival, fx) else {
             return Vec::new();
         };
@@ -231,6 +287,7 @@ impl Table {
         for name in &waiter.locks {
             if let Some(lock) = self.locks.get_mut(name) {
                 lock.granted += 1;
+                lock.contenders.add(waiter.session);
                 let outstanding = &mut lock.outstanding;
                 outstanding.insert(fence, waiter.permits, after.is_empty());
             }
@@ -262,6 +319,7 @@ impl Table {
             last: Fence(self.counters.fence),
             after,
             is_revoked: false,
+            is_passed: false,
             heirs: BTreeSet::new(),
         };
         self.grants.insert(fence, grant);
@@ -289,6 +347,7 @@ impl Table {
             if let Some(lock) = self.locks.get_mut(name) {
                 let outstanding = &mut lock.outstanding;
                 outstanding.remove(fence, grant.permits, grant.is_live());
+                lock.contenders.remove(grant.session);
             }
         }
         if let Some(session) = self.sessions.get_mut(&grant.session) {

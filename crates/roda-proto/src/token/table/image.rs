@@ -89,7 +89,7 @@ impl Table {
             session.requests = BTreeMap::new();
         }
         for lock in image.locks.values_mut() {
-            (lock.queue, lock.outstanding) = Default::default();
+            (lock.queue, lock.outstanding, lock.contenders) = Default::default();
         }
         for grant in image.grants.values_mut() {
             grant.heirs = BTreeSet::new();
@@ -156,6 +156,9 @@ impl Table {
         self.build_request(waiter.session, waiter.request, place)?;
         self.build_names(&mut waiter.locks)?;
         let is_alone = waiter.locks.len() == 1;
+        if waiter.is_ahead && !(is_alone && waiter.permits == Permits::EXCLUSIVE) {
+            return Err(Inconsistent::Waiter);
+        }
         for name in &waiter.locks {
             let lock = self.locks.get_mut(name).ok_or(Inconsistent::Lock)?;
             match waiter.age {
@@ -168,6 +171,7 @@ impl Table {
                 }
                 Age::One { .. } | Age::Several { .. } => return Err(Inconsistent::Waiter),
             }
+            lock.contenders.add(waiter.session);
         }
         self.waiters.insert(arrival, waiter);
         Ok(())
@@ -196,6 +200,7 @@ impl Table {
             let lock = self.locks.get_mut(name).ok_or(Inconsistent::Lock)?;
             let outstanding = &mut lock.outstanding;
             outstanding.insert(fence, grant.permits, grant.is_live());
+            lock.contenders.add(grant.session);
         }
         self.grants.insert(fence, grant);
         Ok(())

@@ -5,6 +5,7 @@ use core::ops::Bound;
 
 use minicbor::{Decode, Encode};
 
+use super::contenders::Contenders;
 use super::queue::Queue;
 use crate::token::{
     Fence, Frontier, GRANTS_PER_LOCK_MAX, Permits, SHORT_HOLD_MILLIS, SUCCESSORS_MAX,
@@ -30,6 +31,8 @@ pub(super) struct Lock {
     pub(super) queue: Queue,
     #[cbor(skip)]
     pub(super) outstanding: Outstanding,
+    #[cbor(skip)]
+    pub(super) contenders: Contenders,
 }
 
 impl Default for Lock {
@@ -41,6 +44,7 @@ impl Default for Lock {
             idle_since: None,
             queue: Queue::default(),
             outstanding: Outstanding::default(),
+            contenders: Contenders::default(),
         }
     }
 }
@@ -61,6 +65,16 @@ impl Lock {
     /// Whether one more successor may be chosen ahead of time.
     pub(super) fn has_room_ahead(&self) -> bool {
         self.outstanding.frozen < usize::from(self.depth)
+    }
+
+    /// How many requests each session should have here so that the token need not wait for the voters: more
+    /// than one only if holds are short, 0 if there is no use in it.
+    pub(super) fn share(&self) -> u8 {
+        if usize::from(self.depth) == SUCCESSORS_MAX {
+            self.contenders.share()
+        } else {
+            0
+        }
     }
 
     /// Whether nothing but its frontier is left of it.

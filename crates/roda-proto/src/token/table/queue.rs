@@ -28,6 +28,10 @@ pub(super) struct Waiter {
     pub(super) priority: Priority,
     #[n(5)]
     pub(super) age: Age,
+    /// It is asked for before a client wants it.
+    #[n(6)]
+    #[cbor(default)]
+    pub(super) is_ahead: bool,
 }
 
 /// How many grants of its locks a waiter has seen.
@@ -150,11 +154,21 @@ impl Queue {
 
     /// Whose turn it is, when the lock has granted `granted` times.
     pub(super) fn first(&self, granted: u64) -> Option<Turn> {
+        self.first_that(granted, |_| true)
+    }
+
+    /// As [`Self::first`], of those for which `is_meant` holds.
+    pub(super) fn first_that(
+        &self,
+        granted: u64,
+        is_meant: impl Fn(Arrival) -> bool,
+    ) -> Option<Turn> {
         let heads = self.lines.iter().filter_map(|(&priority, line)| {
-            let head = line.front()?;
+            let head = line.iter().find(|single| is_meant(single.arrival))?;
             Some(head.turn(priority, granted))
         });
-        heads.chain(self.several.first().copied()).min()
+        let several = self.several.iter().find(|turn| is_meant(turn.arrival));
+        heads.chain(several.copied()).min()
     }
 
     /// All waiters, in order.

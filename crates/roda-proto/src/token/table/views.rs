@@ -92,9 +92,11 @@ impl Table {
         let locks = grant.locks.iter().filter_map(|name| self.locks.get(name));
         let mut frontier = Frontier::default();
         let mut is_waited_for = false;
+        let mut share = 0;
         for lock in locks {
             frontier.merge(&lock.frontier);
             is_waited_for |= !lock.queue.is_empty();
+            share = lock.share();
         }
         // Grants that are shared are never kept idle, and there can be very many of them: none of
         // them is told when somebody begins to wait.
@@ -108,6 +110,11 @@ impl Table {
             is_wanted: !grant.heirs.is_empty() || (is_exclusive && is_waited_for),
             is_revoked: grant.is_revoked,
             frontier,
+            share: if is_exclusive && grant.locks.len() == 1 {
+                share
+            } else {
+                0
+            },
         })
     }
 
@@ -159,14 +166,31 @@ impl Table {
             .collect()
     }
 
+    /// Grants of a session behind which what it asked ahead can still be passed.
+    fn not_passed(&self, lock: &Lock, session: SessionId) -> u64 {
+        let grants = lock.outstanding.grants.iter();
+        let grants = grants.filter_map(|fence| self.grants.get(fence));
+        let not_passed = grants.filter(|grant| grant.session == session && grant.can_be_passed());
+        u64::try_from(not_passed.count()).unwrap_or(u64::MAX)
+    }
+
     /// How often a waiter can be overtaken: whoever came later is chosen before it only while
     /// it is not at the top, and every grant of the lock brings it nearer to that. At the top, only those
     /// that came earlier are before it, each of them once.
+    ///
+    /// What was asked ahead besides lets one other pass behind each grant of its own session: those that
+    /// were not passed yet, and those of all who are before it.
     fn waiter_status(&self, lock: &Lock, turn: Turn, earlier: u64) -> Option<WaiterStatus> {
         let waiter = self.waiters.get(&turn.arrival)?;
         let seen = waiter.age.seen(lock.granted);
         let later = grants_to_top(waiter.priority).saturating_sub(seen);
         let chosen = u64::try_from(lock.outstanding.frozen).unwrap_or(u64::MAX);
+        let before = later.saturating_add(earlier);
+        let passing = if waiter.is_ahead {
+            before.saturating_add(self.not_passed(lock, waiter.session))
+        } else {
+            0
+        };
         Some(WaiterStatus {
             node: self.node_of(waiter.session)?,
             session: waiter.session,
@@ -174,7 +198,7 @@ impl Table {
             priority: waiter.priority,
             effective: turn.effective(),
             permits: waiter.permits,
-            bound: later.saturating_add(earlier).saturating_add(chosen),
+            bound: before.saturating_add(chosen).saturating_add(passing),
         })
     }
 }

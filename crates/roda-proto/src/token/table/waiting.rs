@@ -20,6 +20,7 @@ pub(super) struct Wish<'a> {
     pub(super) locks: &'a [LockName],
     pub(super) permits: Permits,
     pub(super) priority: Priority,
+    pub(super) is_ahead: bool,
 }
 
 impl Table {
@@ -35,7 +36,8 @@ impl Table {
         }
         // Refused, it is over as well: its client has been told, so it must not succeed later.
         session.seen.insert(wish.request);
-        if !names_each_once(wish.locks) {
+        let may_be_ahead = wish.locks.len() == 1 && wish.permits == Permits::EXCLUSIVE;
+        if !names_each_once(wish.locks) || wish.is_ahead && !may_be_ahead {
             return LockOutcome::Refused(LockRefusal::BadRequest);
         }
         if session.requests.len() >= REQUESTS_PER_SESSION_MAX
@@ -93,6 +95,7 @@ impl Table {
                 continue;
             };
             fx.queue(name, true);
+            lock.contenders.remove(waiter.session);
             match waiter.age {
                 Age::One { .. } => lock.queue.remove_single(waiter.priority, arrival),
                 Age::Several { .. } => lock.queue.remove_several(waiter.turn(arrival, lock)),
@@ -151,6 +154,7 @@ impl Table {
             } else {
                 lock.queue.insert_several(Turn::new(wish.priority, arrival));
             }
+            lock.contenders.add(wish.session);
             locks.push(name);
         }
         fx.changes.push(Change::Queued {
@@ -171,6 +175,7 @@ impl Table {
             permits: wish.permits,
             priority: wish.priority,
             age,
+            is_ahead: wish.is_ahead,
         };
         self.waiters.insert(arrival, waiter);
         if let Some(session) = self.sessions.get_mut(&wish.session) {

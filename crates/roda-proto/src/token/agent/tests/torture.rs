@@ -39,6 +39,9 @@ impl Dice {
 
 const NODES: usize = 4;
 
+/// Where, which, and for what.
+type Open = Vec<(usize, RequestId, Acquire)>;
+
 /// Losses, delays, repetitions; and one node that is cut off for a while.
 fn faulty(mut dice: Dice, percent: u64, cut_off: Option<usize>) -> Box<dyn FnMut(&Mail) -> Fate> {
     Box::new(move |mail| {
@@ -74,21 +77,25 @@ fn random_wish(dice: &mut Dice) -> Acquire {
 }
 
 /// One thing that a client does.
-fn act(world: &mut World, dice: &mut Dice, open: &mut Vec<(usize, RequestId)>) {
+fn act(world: &mut World, dice: &mut Dice, open: &mut Open) {
     if open.len() < 12 && dice.chance(50) {
         let at = dice.index(NODES);
         let wish = random_wish(dice);
-        open.push((at, world.ask(at, wish)));
+        open.push((at, world.ask(at, wish.clone()), wish));
         return;
     }
     if open.is_empty() {
         return;
     }
     let chosen = dice.index(open.len());
-    let (at, request) = open[chosen];
+    let (at, request) = (open[chosen].0, open[chosen].1);
     if world.is_inside(at, request) || is_lost(world, at, request) {
         world.release(at, request);
-        open.swap_remove(chosen);
+        let (_, _, wish) = open.swap_remove(chosen);
+        if dice.chance(70) {
+            // Who comes back again and again gets its turns asked ahead.
+            open.push((at, world.ask(at, wish.clone()), wish));
+        }
     } else if dice.chance(10) {
         world.cancel(at, request);
         open.swap_remove(chosen);
@@ -101,12 +108,12 @@ fn is_lost(world: &World, at: usize, request: RequestId) -> bool {
 }
 
 /// One thing that goes wrong, or right again.
-fn disturb(world: &mut World, dice: &mut Dice, open: &mut Vec<(usize, RequestId)>) {
+fn disturb(world: &mut World, dice: &mut Dice, open: &mut Open) {
     match dice.below(12) {
         0 => {
             let at = dice.index(NODES);
             world.restart(at);
-            open.retain(|(of, _)| *of != at);
+            open.retain(|(of, ..)| *of != at);
         }
         1 => {
             let to = dice.index(NODES);
@@ -131,7 +138,7 @@ fn disturb(world: &mut World, dice: &mut Dice, open: &mut Vec<(usize, RequestId)
 }
 
 /// Everyone who is inside leaves, until nobody is left.
-fn heal(world: &mut World, open: &mut Vec<(usize, RequestId)>, seed: u64) {
+fn heal(world: &mut World, open: &mut Open, seed: u64) {
     world.rule = Box::new(|_| Fate::Deliver);
     world.quorum = None;
     world.commit = HOP;
@@ -139,13 +146,13 @@ fn heal(world: &mut World, open: &mut Vec<(usize, RequestId)>, seed: u64) {
         world.run(Duration::from_millis(500));
         let done: Vec<_> = open
             .iter()
-            .copied()
+            .map(|(at, request, _)| (*at, *request))
             .filter(|(at, request)| world.is_inside(*at, *request) || is_lost(world, *at, *request))
             .collect();
         for (at, request) in &done {
             world.release(*at, *request);
         }
-        open.retain(|it| !done.contains(it));
+        open.retain(|(at, request, _)| !done.contains(&(*at, *request)));
     }
     assert!(open.is_empty(), "seed {seed}: never inside: {open:?}");
     world.run(Duration::from_secs(20));

@@ -71,7 +71,16 @@ pub(super) fn acquire_as(
         locks: names(locks),
         permits,
         priority: priority(value),
+        is_ahead: false,
     }
+}
+
+/// The same, asked for before a client wants it.
+pub(super) fn ahead(mut command: LockCommand) -> LockCommand {
+    if let LockCommand::Acquire { is_ahead, .. } = &mut command {
+        *is_ahead = true;
+    }
+    command
 }
 
 pub(super) fn cancel(session: u64, request: u64) -> LockCommand {
@@ -186,7 +195,10 @@ impl Kit {
             let mut known = self.known.get(&id).cloned().unwrap_or_default();
             let frontiers = view.grants.iter_mut().chain(&mut known.grants);
             // Only told together with something else.
-            frontiers.for_each(|grant| grant.frontier = Frontier::default());
+            frontiers.for_each(|grant| {
+                grant.frontier = Frontier::default();
+                grant.share = 0;
+            });
             view.grants.sort_by_key(|grant| grant.fence);
             assert_eq!(view, known);
         }

@@ -18,10 +18,12 @@ fn step() -> impl Strategy<Value = Step> {
     let locks = prop_oneof![3 => Just(1_u8), 2 => 1_u8..16];
     let held = prop_oneof![4 => Just(SHORT), 1 => Just(LONG)];
     let any = any::<usize>;
+    let any_bool = proptest::bool::ANY;
     prop_oneof![
         1 => (1_u8..5, 0_u64..3).prop_map(|(node, boot)| Step::Open { node, boot }),
-        9 => (any(), locks, permits, priority).prop_map(|(session, locks, permits, priority)| {
-            Step::Acquire { session, locks, permits, priority }
+        9 => (any(), locks, permits, priority, any_bool).prop_map(|drawn| {
+            let (session, locks, permits, priority, is_ahead) = drawn;
+            Step::Acquire { session, locks, permits, priority, is_ahead }
         }),
         6 => any().prop_map(|grant| Step::Enter { grant }),
         6 => any().prop_map(|grant| Step::Leave { grant }),

@@ -362,3 +362,84 @@ fn the_bound_is_reached_and_not_passed() {
     );
     assert!(kit.view(3).grants[0].after.is_empty());
 }
+
+#[test]
+fn what_is_asked_ahead_does_not_follow_a_grant_of_its_own_session() {
+    let mut kit = Kit::with_sessions(3);
+    kit.ask(1, "a");
+    kit.done(ahead(acquire(1, 11, "a")));
+    assert_eq!(kit.line("a"), "1 |  | 1", "its client could not be back");
+    kit.ask(2, "a");
+    assert_eq!(kit.line("a"), "1 | 2 | 1");
+    kit.leave(1, SHORT);
+    assert_eq!(kit.line("a"), "2 | 1 | ", "now it follows another");
+    kit.ask(3, "a");
+    kit.leave(2, SHORT);
+    assert_eq!(kit.line("a"), "1 | 3 | ");
+}
+
+#[test]
+fn what_is_asked_ahead_is_chosen_once_the_grant_of_its_session_is_left() {
+    let mut kit = Kit::with_sessions(1);
+    kit.ask(1, "a");
+    kit.done(ahead(acquire(1, 11, "a")));
+    kit.leave(1, SHORT);
+    assert_eq!(kit.line("a"), "1 |  | ");
+}
+
+#[test]
+fn a_request_that_a_client_made_is_not_passed_by_what_its_session_asked_ahead() {
+    let mut kit = Kit::with_sessions(2);
+    kit.ask(1, "a");
+    kit.done(ahead(acquire(1, 11, "a")));
+    kit.done(acquire(1, 12, "a"));
+    kit.ask(2, "a");
+    assert_eq!(kit.line("a"), "1 |  | 1 1 2");
+    kit.leave(1, LONG);
+    assert_eq!(kit.line("a"), "1 | 1 | 2");
+}
+
+#[test]
+fn behind_each_grant_of_its_session_what_was_asked_ahead_is_passed_once() {
+    let mut kit = Kit::with_sessions(4);
+    kit.ask(1, "a");
+    kit.done(ahead(acquire(1, 11, "a")));
+    kit.ask(2, "a");
+    kit.ask(3, "a");
+    assert_eq!(kit.line("a"), "1 | 2 | 1 3");
+    let two = kit.view(2).grants[0].request;
+    kit.done(cancel(2, two.0));
+    assert_eq!(kit.line("a"), "1 | 1 | 3");
+}
+
+#[test]
+fn only_one_lock_for_one_alone_is_asked_for_ahead() {
+    let mut kit = Kit::with_sessions(1);
+    let shared = acquire_as(1, 1, "a", Permits::SHARED, 0);
+    kit.refused(ahead(shared), LockRefusal::BadRequest);
+    kit.refused(ahead(acquire(1, 2, "a,b")), LockRefusal::BadRequest);
+}
+
+#[test]
+fn sessions_are_told_how_many_requests_are_enough_while_holds_are_short() {
+    let mut kit = Kit::with_sessions(3);
+    let share = |kit: &Kit, session: u64| {
+        let grants = kit.view(session).grants;
+        grants.iter().map(|grant| grant.share).collect::<Vec<u8>>()
+    };
+    kit.ask(1, "a");
+    kit.ask(2, "a");
+    for (turn, request) in (0..4).zip(10_u64..) {
+        assert_eq!(share(&kit, 1), [0], "not known to be short");
+        let session = turn % 2 + 1;
+        kit.leave(session, SHORT);
+        kit.done(acquire(session, request, "a"));
+    }
+    assert_eq!(share(&kit, 1), [8]);
+    kit.ask(3, "a");
+    kit.done(acquire(3, 14, "a"));
+    assert_eq!(share(&kit, 1), [6], "by sessions, not by requests");
+    kit.leave(1, LONG);
+    kit.leave(2, SHORT);
+    assert_eq!(share(&kit, 3), [0, 0]);
+}

@@ -21,6 +21,8 @@ pub(super) enum Step {
         locks: u8,
         permits: u32,
         priority: u8,
+        /// If it is for one lock and one alone.
+        is_ahead: bool,
     },
     Enter {
         grant: usize,
@@ -97,13 +99,20 @@ impl World {
                 locks,
                 permits: number,
                 priority,
+                is_ahead,
             } => {
                 if let Some(session) = pick(&self.sessions(), session) {
                     self.requests += 1;
                     let locks = subset(locks);
                     let permits = permits(number);
                     let request = self.requests;
-                    self.run(acquire_as(session.0, request, &locks, permits, priority));
+                    let is_for_one = permits == Permits::EXCLUSIVE && !locks.contains(',');
+                    let acquire = acquire_as(session.0, request, &locks, permits, priority);
+                    self.run(if is_ahead && is_for_one {
+                        ahead(acquire)
+                    } else {
+                        acquire
+                    });
                 }
             }
             Step::Enter { grant } => self.enter(grant),
