@@ -4,6 +4,7 @@ mod calendar;
 mod claim;
 mod copies;
 mod effects;
+pub(crate) mod past;
 mod progress;
 mod push;
 mod report;
