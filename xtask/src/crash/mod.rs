@@ -8,7 +8,7 @@ mod draw;
 mod faults;
 mod file;
 mod kill;
-mod node;
+pub(crate) mod node;
 mod promise;
 mod recording;
 mod replay;
