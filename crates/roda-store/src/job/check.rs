@@ -104,7 +104,7 @@ impl JobCheck {
         let stored = self.past_log.stored(connection, past)?;
         let key = stored.key.as_deref();
         let has_rivals = match key {
-            Some(key) => key::rivals(connection, topic, key)?.len() > 0,
+            Some(key) => !key::rivals(connection, topic, key)?.is_empty(),
             None => false,
         };
         let is_right = past.queue == topic

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use roda_store::{Retired, StoreError};
+use roda_store::{Retention, RetireCursor, Retired, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::Queue;
 use crate::driver::{Request, wall};
+use crate::error::Result;
 
 /// Pause after the start, and between two walks through all jobs.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
@@ -24,6 +26,28 @@ pub(crate) async fn run(requests: mpsc::WeakSender<Request>, mut stopped: watch:
         if walk(&requests).await.is_none() {
             return;
         }
+    }
+}
+
+impl Queue {
+    /// For how long this node lists jobs of the queue once they are over; `None` if there is no such queue.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn retention(&self) -> Result<Option<Retention>> {
+        let queue = self.name.clone();
+        self.node.read(move |reader| reader.retention(&queue)).await
+    }
+
+    /// Lists them for so long from the next look at old jobs on, on this node; `false` if there is no such
+    /// queue. Jobs that are listed no more are counted, shown, and known by their key as before.
+    ///
+    /// # Errors
+    /// As for every write.
+    pub async fn set_retention(&self, retention: Retention) -> Result<bool> {
+        let queue = self.name.clone();
+        let set = move |store: &mut Store| store.set_retention(&queue, retention);
+        self.node.store(set).await
     }
 }
 
@@ -54,11 +78,11 @@ async fn walk(requests: &mpsc::WeakSender<Request>) -> Option<()> {
 
 async fn step(
     requests: &mpsc::WeakSender<Request>,
-    from: Option<roda_store::RetireCursor>,
-) -> Option<Result<Retired, StoreError>> {
+    from: Option<RetireCursor>,
+) -> Option<std::result::Result<Retired, StoreError>> {
     let (found, finding) = oneshot::channel();
     let (answer, answered) = oneshot::channel();
-    let job = move |store: &mut roda_store::Store| {
+    let job = move |store: &mut Store| {
         let retired = store.retire_jobs(wall(), from)?;
         // Whoever asked may be gone.
         let _gone = found.send(retired);

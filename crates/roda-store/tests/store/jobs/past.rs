@@ -256,24 +256,23 @@ fn a_late_claim_of_a_past_job_does_not_run_it_again() {
 
 #[test]
 fn the_index_of_past_jobs_is_small() {
+    const JOBS: i64 = 400;
     let mut kit = Kit::new();
-    for number in 0..400 {
-        done(
-            &mut kit,
-            keyed(&format!("a key of some length, number {number}")),
-        );
+    for number in 0..JOBS {
+        done(&mut kit, keyed(&format!("a key, number {number}")));
     }
-    let path = kit.path();
+    let bytes = "SELECT sum(payload) FROM dbstat WHERE name LIKE 'job%'";
+    let before = count(&kit, bytes) / JOBS;
     assert_eq!(retire(&mut kit.store, ALL), 400);
-    let connection = Connection::open(path).unwrap();
-    let count =
-        |select: &str| -> i64 { connection.query_row(select, [], |row| row.get(0)).unwrap() };
-    assert_eq!(count("SELECT count(*) FROM job"), 0);
-    assert_eq!(count("SELECT count(*) FROM job_fact"), 0);
-    assert_eq!(count("SELECT count(*) FROM job_past"), 400);
-    let longest = count("SELECT max(length(places)) FROM job_past");
-    // Three entries: where they are, and nothing else.
-    assert!(longest <= 3 * 9 + 3, "{longest} bytes for three entries");
+    let after = count(&kit, bytes) / JOBS;
+    println!("{before} bytes a job, {after} when it is past");
+    assert_eq!(count(&kit, "SELECT count(*) FROM job"), 0);
+    assert_eq!(count(&kit, FACTS), 0);
+    assert_eq!(count(&kit, "SELECT count(*) FROM job_past"), JOBS);
+    assert!(
+        after <= 80 && after * 6 < before,
+        "{before} bytes a job, then {after}"
+    );
 }
 
 #[test]
