@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::crash::node::{Node, Start};
+use crate::crash::say;
 use crate::hosts::build;
 use crate::hosts::command;
 use crate::hosts::isolate::Directory;
@@ -66,7 +67,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     match Options::parse(words).and_then(|options| measure(&options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("FAILED: {error:#}");
+            say(&format!("FAILED: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -82,31 +83,35 @@ fn measure(options: &Options) -> Result<()> {
     let mut node = Node::new(&binary, directory.path().join("home"));
     node.create(&Start::default())?;
     fill(&node, SHORT.0, SHORT.1)?;
-    println!("jobs waiting {:>9} {:>9}", SHORT.1, options.jobs);
+    say(&format!("jobs waiting {:>9} {:>9}", SHORT.1, options.jobs));
     let short = commands(&node, SHORT.0)?;
     let since = Instant::now();
     fill(&node, LONG, options.jobs)?;
     let filled = since.elapsed();
     let long = commands(&node, LONG)?;
     for ((name, short), (_, long)) in short.iter().zip(&long) {
-        println!("{name:<12} {:>9} {:>9}", millis(*short), millis(*long));
+        say(&format!(
+            "{name:<12} {:>9} {:>9}",
+            millis(*short),
+            millis(*long)
+        ));
     }
-    println!("filling      {:>9} {:>9}", "", millis(filled));
-    println!("memory: {}", memory(&node)?);
+    say(&format!("filling      {:>9} {:>9}", "", millis(filled)));
+    say(&format!("memory: {}", memory(&node)?));
     let wal = grow_wal(&node, options.wal)?;
     node.kill()?;
     let since = Instant::now();
     node.up(&Start::default())?;
     let started = since.elapsed();
-    println!(
+    say(&format!(
         "start after kill -9 with {wal} MB of write-ahead log: {}",
         millis(started)
-    );
+    ));
     let all = node
         .run(&["queue", "stats", LONG, "--json"], b"")?
         .success()?;
-    println!("then: {}", all.text());
-    println!("memory: {}", memory(&node)?);
+    say(&format!("then: {}", all.text()));
+    say(&format!("memory: {}", memory(&node)?));
     node.down()
 }
 
