@@ -273,20 +273,6 @@ pub fn job_entries() -> Vec<(&'static str, Vec<u8>)> {
     };
     let (worker, fence) = (WorkerId([5; 16]), Fence(7));
     let attempt = AttemptId { fence, number: 1 };
-    let push = |options| JobEntry::Push {
-        payload: b"photo.jpg".to_vec(),
-        options,
-    };
-    let keyed = PushOptions {
-        key: JobKey::new("order 4711").ok(),
-        order_key: JobKey::new("praça").ok(),
-        ..PushOptions::default()
-    };
-    let recurring = PushOptions {
-        cron: CronExpr::new("30 3 * * MON-FRI").ok(),
-        not_before: WallTime(1_700_000_000_000),
-        ..PushOptions::default()
-    };
     let claim = JobEntry::Claim {
         worker,
         fence,
@@ -330,9 +316,6 @@ pub fn job_entries() -> Vec<(&'static str, Vec<u8>)> {
     let jobs = vec![(job, 0), (job, u32::MAX)];
     let cancel = JobEntry::Cancel { jobs: jobs.clone() };
     let entries = [
-        ("push", push(PushOptions::default())),
-        ("push-keyed", push(keyed)),
-        ("push-recurring", push(recurring)),
         ("claim", claim),
         ("save", save(b"state")),
         ("save-blob", save(&[0; STATE_LEN_MAX + 1])),
@@ -343,7 +326,32 @@ pub fn job_entries() -> Vec<(&'static str, Vec<u8>)> {
         ("pause", JobEntry::Pause { paused: true }),
         ("purge", JobEntry::Purge),
     ];
-    entries.map(|(name, entry)| (name, entry.encode())).into()
+    let entries = pushes().into_iter().chain(entries);
+    entries
+        .map(|(name, entry)| (name, entry.encode()))
+        .collect()
+}
+
+fn pushes() -> [(&'static str, JobEntry); 3] {
+    let push = |options| JobEntry::Push {
+        payload: b"photo.jpg".to_vec(),
+        options,
+    };
+    let keyed = PushOptions {
+        key: JobKey::new("order 4711").ok(),
+        order_key: JobKey::new("praça").ok(),
+        ..PushOptions::default()
+    };
+    let recurring = PushOptions {
+        cron: CronExpr::new("30 3 * * MON-FRI").ok(),
+        not_before: WallTime(1_700_000_000_000),
+        ..PushOptions::default()
+    };
+    [
+        ("push", push(PushOptions::default())),
+        ("push-keyed", push(keyed)),
+        ("push-recurring", push(recurring)),
+    ]
 }
 
 /// Seeds of [`crate::job_fold`].
