@@ -4,7 +4,9 @@
 //! hold does not. Parsers must agree with their writers: what was accepted, written again, is
 //! accepted again and means the same.
 
+mod cursor;
 mod engine;
+mod job;
 pub mod random;
 mod sealing;
 pub mod seeds;
@@ -18,6 +20,7 @@ use roda_proto::wire::{Frame, Header};
 use roda_proto::{Batch, Entry, EntryKind, Hlc, InviteToken, Seq};
 
 pub use engine::engine;
+pub use job::{job_entry, job_fold};
 pub use sealing::seal;
 
 /// A function to fuzz.
@@ -75,6 +78,18 @@ pub const TARGETS: &[Target] = &[
         run: fenced,
         seeds: seeds::fenced_bodies,
         changed_inputs: 300_000,
+    },
+    Target {
+        name: "job_entry",
+        run: job_entry,
+        seeds: seeds::job_entries,
+        changed_inputs: 300_000,
+    },
+    Target {
+        name: "job_fold",
+        run: job_fold,
+        seeds: seeds::job_stories,
+        changed_inputs: 20_000,
     },
     Target {
         name: "engine",

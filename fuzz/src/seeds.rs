@@ -2,6 +2,10 @@
 
 use roda_proto::crypto::SigningKey;
 use roda_proto::group::control::{Control, EntryId, Wrap};
+use roda_proto::job::{
+    AttemptId, Checkpoint, Claimed, CronExpr, End, JobEntry, JobId, JobKey, Lost, Outcome,
+    PushOptions, STATE_LEN_MAX, WorkerId,
+};
 use roda_proto::log::Hold;
 use roda_proto::log::batch::BatchBuilder;
 use roda_proto::stream::{self, EpochKey, JoinRequest, Refusal, Request, Response, SyncRequest};
@@ -259,6 +263,107 @@ pub fn operations() -> Vec<(&'static str, Vec<u8>)> {
         ("lie", [&talk[..], &lie].concat()),
         ("crash", [&talk[..], &crash, &talk].concat()),
     ]
+}
+
+/// Seeds of [`crate::job_entry`].
+pub fn job_entries() -> Vec<(&'static str, Vec<u8>)> {
+    let job = JobId {
+        author: AUTHOR,
+        seq: Seq(3),
+    };
+    let (worker, fence) = (WorkerId([5; 16]), Fence(7));
+    let attempt = AttemptId { fence, number: 1 };
+    let claim = JobEntry::Claim {
+        worker,
+        fence,
+        shard: 3,
+        jobs: vec![Claimed {
+            job,
+            number: 1,
+            after: Some(job.place()),
+            generation: 2,
+        }],
+    };
+    let save = |state: &[u8]| JobEntry::Save {
+        job,
+        attempt,
+        checkpoint: Checkpoint::new(state, Some(1), Some(9)),
+    };
+    let end = JobEntry::End {
+        worker,
+        ends: vec![End {
+            job,
+            attempt,
+            outcome: Outcome::Failed {
+                code: -1,
+                retry_at: WallTime(9),
+            },
+            millis: 12,
+            output: b"printed".to_vec(),
+            next: Some(WallTime(10)),
+        }],
+    };
+    let lose = JobEntry::Lose {
+        worker,
+        fence,
+        lost: vec![Lost {
+            job,
+            attempt,
+            last: Seq(u64::MAX),
+            next: None,
+        }],
+    };
+    let jobs = vec![(job, 0), (job, u32::MAX)];
+    let cancel = JobEntry::Cancel { jobs: jobs.clone() };
+    let entries = [
+        ("claim", claim),
+        ("save", save(b"state")),
+        ("save-blob", save(&[0; STATE_LEN_MAX + 1])),
+        ("end", end),
+        ("lose", lose),
+        ("cancel", cancel),
+        ("retry", JobEntry::Retry { jobs }),
+        ("pause", JobEntry::Pause { paused: true }),
+        ("purge", JobEntry::Purge),
+    ];
+    let entries = pushes().into_iter().chain(entries);
+    entries
+        .map(|(name, entry)| (name, entry.encode()))
+        .collect()
+}
+
+fn pushes() -> [(&'static str, JobEntry); 3] {
+    let push = |options| JobEntry::Push {
+        payload: b"photo.jpg".to_vec(),
+        options,
+    };
+    let keyed = PushOptions {
+        key: JobKey::new("order 4711").ok(),
+        order_key: JobKey::new("praça").ok(),
+        ..PushOptions::default()
+    };
+    let recurring = PushOptions {
+        cron: CronExpr::new("30 3 * * MON-FRI").ok(),
+        not_before: WallTime(1_700_000_000_000),
+        ..PushOptions::default()
+    };
+    [
+        ("push", push(PushOptions::default())),
+        ("push-keyed", push(keyed)),
+        ("push-recurring", push(recurring)),
+    ]
+}
+
+/// Seeds of [`crate::job_fold`].
+pub fn job_stories() -> Vec<(&'static str, Vec<u8>)> {
+    // What is said, by whom, and then what that kind needs; the clock is the last.
+    let claim = |clock| [0x80, 0, clock];
+    let done = |clock| [0xc3, 0, 200, 0, 5, clock];
+    let failed = |clock| [0xc3, 0, 200, 5, 5, 9, clock];
+    let rounds = [&[0x46][..], &claim(1), &done(2), &claim(3), &done(4)].concat();
+    let tries = [&[0x09][..], &claim(1), &failed(2), &claim(3), &failed(4)].concat();
+    let lost = [&[0x03][..], &claim(1), &[0x85, 1, 0, 0, 9, 255], &claim(3)].concat();
+    vec![("rounds", rounds), ("tries", tries), ("lost", lost)]
 }
 
 /// Seeds of [`crate::seal()`].

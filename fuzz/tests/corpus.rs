@@ -108,3 +108,13 @@ fn control_entries_survive_changes() {
 fn an_engine_survives_any_operations() {
     survives_changes("engine");
 }
+
+#[test]
+fn job_entries_survive_changes() {
+    survives_changes("job_entry");
+}
+
+#[test]
+fn folds_of_jobs_survive_any_facts() {
+    survives_changes("job_fold");
+}

@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask COMMAND`.
 
+mod backlog;
 mod crash;
 mod fix;
 mod hosts;
@@ -17,6 +18,7 @@ usage: cargo xtask COMMAND
   fix       format, and apply what clippy is sure of
   sim       seeds of the simulator (--help for more)
   hosts     the multi-host scenarios (--help for more)
+  backlog   what very many jobs that wait cost (--help for more)
   crash     the crash laboratory (--help for more)
 ";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         "fix" => fix::run(),
         "sim" => sim::run(rest),
         "hosts" => hosts::run(rest),
+        "backlog" => backlog::run(rest),
         "crash" => crash::run(rest),
         "hosts-helper" => hosts::helper(rest),
         _ => {

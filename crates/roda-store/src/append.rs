@@ -41,6 +41,8 @@ pub(crate) struct Appending<'t> {
     topics: BTreeMap<String, Topic>,
     /// By number of the topic.
     pub(crate) queues: BTreeMap<i64, QueueChange>,
+    /// There is a table of past jobs. A migration indexes them all anew, and before that table is made.
+    pub(crate) has_past: bool,
 }
 
 struct Author {
@@ -61,6 +63,7 @@ impl<'t> Appending<'t> {
             authors: BTreeMap::new(),
             topics: BTreeMap::new(),
             queues: BTreeMap::new(),
+            has_past: true,
         }
     }
 
@@ -183,8 +186,9 @@ impl<'t> Appending<'t> {
         let remaining = loop {
             match batch_row::load(self.transaction, newest, [author])? {
                 Some(batch) if batch.last > above => {
-                    self.delete(author, &batch)?;
+                    // A past job is put back from what still stands in the log.
                     self.remove_jobs(&batch, &mut jobs)?;
+                    self.delete(author, &batch)?;
                     touched.extend(batch.topics().map(str::to_owned));
                 }
                 remaining => break remaining,

@@ -88,7 +88,7 @@ impl LastBatch {
 }
 
 /// Whether a batch is here still: a removal takes some back.
-fn is_stored(connection: &Connection, batch: &Batch) -> Result<bool> {
+pub(crate) fn is_stored(connection: &Connection, batch: &Batch) -> Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT hash FROM batch
          WHERE author = (SELECT number FROM author WHERE id = ?1) AND first = ?2",

@@ -40,7 +40,8 @@ pub use history::{HISTORY_ENTRIES_MAX, HISTORY_LEN_MAX, History, HistoryQuery, S
 pub use hold::{FenceMark, FencedEntry};
 pub use job::{
     ATTEMPTS_LISTED_MAX, AttemptInfo, CheckpointInfo, JOBS_LISTED_MAX, JobCursor, JobInfo, JobRow,
-    JobsQuery, LiveWorker, LoadedCheckpoint, LoadedPayload, LoadedState, QueueStats, Resolved,
+    JobsQuery, LiveWorker, LoadedCheckpoint, LoadedPayload, LoadedState, QueueStats,
+    RETIRED_AT_ONCE_MAX, Resolved, Retention, RetireCursor, Retired,
 };
 pub use raft_log::{LogEntry, LogPlace, LogSnapshot, LogVote, LogWrite, RaftLog};
 pub use reader::{Reader, TopicSummary};

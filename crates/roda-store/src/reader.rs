@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::batch_row::LastBatch;
 use crate::columns::{clock_from_sql, seq_from_sql};
+use crate::job::PastLog;
 use crate::schema::SCHEMA_VERSION;
 use crate::{Result, StoreError, batch_row, connection, settings, snapshot};
 
@@ -19,6 +20,7 @@ pub struct Reader {
     connection: Connection,
     path: PathBuf,
     pub(crate) last_batch: LastBatch,
+    pub(crate) past: PastLog,
 }
 
 /// A topic that has messages.
@@ -75,6 +77,7 @@ impl Reader {
             connection,
             path,
             last_batch: LastBatch::default(),
+            past: PastLog::default(),
         })
     }
 

@@ -11,8 +11,8 @@ use roda_proto::{
 };
 
 use super::START;
-use super::cursor::Cursor;
 use super::host::Host;
+use crate::cursor::Cursor;
 
 pub(super) struct Liar {
     key: SigningKey,

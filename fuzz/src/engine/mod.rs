@@ -4,7 +4,6 @@
 //! each author's entries are delivered in order, without gaps and once; and what is delivered under
 //! an honest member's name was written by it.
 
-mod cursor;
 mod host;
 mod liar;
 
@@ -18,7 +17,7 @@ use roda_proto::{
 };
 use zeroize::Zeroizing;
 
-use cursor::Cursor;
+use crate::cursor::Cursor;
 use host::Host;
 use liar::Liar;
 

@@ -8,7 +8,7 @@ mod draw;
 mod faults;
 mod file;
 mod kill;
-mod node;
+pub(crate) mod node;
 mod promise;
 mod recording;
 mod replay;
@@ -328,7 +328,7 @@ fn prove(recording: &Recording, node: &Node, seed: u64) -> Result<()> {
     Ok(())
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // There is nobody left to tell when standard error is closed.
     let _closed = writeln!(io::stderr(), "{line}");
 }

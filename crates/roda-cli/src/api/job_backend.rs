@@ -324,7 +324,7 @@ pub(crate) async fn purge(shared: &Shared, queue: &Topic) -> Result<u64> {
     Ok(cancelled(&after).saturating_sub(cancelled(&before)))
 }
 
-fn unknown_queue(queue: &Topic) -> Failure {
+pub(super) fn unknown_queue(queue: &Topic) -> Failure {
     Failure::new("unknown-queue").with("queue", queue.as_str())
 }
 
@@ -399,7 +399,7 @@ fn library_end(end: EndedAttempt) -> Result<LibraryEnd> {
     })
 }
 
-fn handle(shared: &Shared, queue: &Topic) -> Result<Queue> {
+pub(super) fn handle(shared: &Shared, queue: &Topic) -> Result<Queue> {
     Ok(shared.node.queue(queue.clone())?)
 }
 

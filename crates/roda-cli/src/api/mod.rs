@@ -14,6 +14,7 @@ pub(crate) mod jobs;
 mod lines;
 pub(crate) mod lock_types;
 pub(crate) mod locks;
+pub(crate) mod retention;
 pub(crate) mod server;
 pub(crate) mod types;
 pub(crate) mod work;

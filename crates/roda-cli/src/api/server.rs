@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
 use super::work::{self, Desks};
-use super::{checkpoints, copies, handlers, jobs, locks};
+use super::{checkpoints, copies, handlers, jobs, locks, retention};
 use crate::error::{Failure, Result};
 use crate::holds::Holds;
 
@@ -92,6 +92,10 @@ fn jobs_router() -> Router<Arc<Shared>> {
         .route("/v1/queues/{queue}/pause", post(jobs::pause))
         .route("/v1/queues/{queue}/resume", post(jobs::resume))
         .route("/v1/queues/{queue}/purge", post(jobs::purge))
+        .route(
+            "/v1/queues/{queue}/retention",
+            get(retention::get).post(retention::set),
+        )
         .route("/v1/workers/{worker}/poll", post(work::poll))
         .route("/v1/workers/{worker}/ends", post(work::ends))
 }

@@ -162,6 +162,18 @@ pub(crate) enum QueueAction {
         #[arg(value_name = "QUEUE")]
         queue: String,
     },
+    /// For how long finished jobs are listed.
+    Retain {
+        /// Which.
+        #[arg(value_name = "QUEUE")]
+        queue: String,
+        /// Those that are done or cancelled.
+        #[arg(long, value_name = "DURATION")]
+        done: Option<String>,
+        /// Those that are dead.
+        #[arg(long, value_name = "DURATION")]
+        dead: Option<String>,
+    },
     /// How it is.
     Stats {
         /// Which.

@@ -27,6 +27,21 @@ fn duration_of(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(number.checked_mul(millis)?))
 }
 
+/// The same duration as people type it, in the largest unit that fits.
+pub(crate) fn duration_text(millis: u64) -> String {
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1_000, "s"),
+    ];
+    let unit = units
+        .into_iter()
+        .find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit));
+    let (unit, name) = unit.unwrap_or((1, "ms"));
+    format!("{}{name}", millis / unit)
+}
+
 /// A moment: RFC 3339, or how long before `now`.
 pub(crate) fn since(text: &str, now: Timestamp) -> Result<Hlc> {
     let fault = || Failure::new("usage-since").with("value", text);
@@ -70,6 +85,14 @@ const PAST_SECONDS_MAX: i64 = 60;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_told_as_it_can_be_typed() {
+        for text in ["7d", "36h", "90m", "61s", "1500ms", "0ms"] {
+            let millis = u64::try_from(duration(text).unwrap().as_millis()).unwrap();
+            assert_eq!(duration_text(millis), text);
+        }
+    }
 
     #[test]
     fn durations_have_a_unit() {

@@ -23,9 +23,9 @@ const SHORT: u32 = 1_000;
 const PUSHED: u32 = 2_000;
 /// Jobs that are finished.
 const FINISHED: u32 = 10_000;
-/// As many are listed, so often.
+/// As many are listed, and so often that one slow moment does not decide.
 const LISTED: usize = 50;
-const LISTINGS: u32 = 50;
+const LISTINGS: u32 = 2_000;
 
 /// What a queue of some length costs.
 #[derive(Clone, Debug, Serialize)]

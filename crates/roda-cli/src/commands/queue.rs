@@ -7,7 +7,9 @@ use super::columns::{Row, aligned};
 use crate::api::client::encoded;
 use crate::api::job_checks::queue_name;
 use crate::api::job_types::{JobStateReply, PurgedReply, QueueReply};
+use crate::api::retention::{RetentionReply, RetentionRequest};
 use crate::cli::QueueAction;
+use crate::cli::parse::{duration, duration_text};
 use crate::error::Result;
 use crate::output::{Colour, Ui, escaped};
 
@@ -23,6 +25,9 @@ pub(super) async fn run(app: &App, action: QueueAction) -> Result<()> {
         QueueAction::Pause { queue } => set(app, &queue, "pause", "queue-paused").await,
         QueueAction::Resume { queue } => set(app, &queue, "resume", "queue-resumed").await,
         QueueAction::Purge { queue } => purge(app, &queue).await,
+        QueueAction::Retain { queue, done, dead } => {
+            retain(app, &queue, (done.as_deref(), dead.as_deref())).await
+        }
     }
 }
 
@@ -85,6 +90,35 @@ async fn purge(app: &App, queue: &str) -> Result<()> {
     }
     let values = [("count", reply.cancelled.into()), ("queue", queue.into())];
     app.ui.line(&app.ui.text("queue-purged", &values))
+}
+
+/// Without times it only tells those that hold.
+async fn retain(app: &App, queue: &str, (done, dead): (Option<&str>, Option<&str>)) -> Result<()> {
+    queue_name(queue)?;
+    let millis = |time: Option<&str>| -> Result<Option<u64>> {
+        let time = time.map(duration).transpose()?;
+        Ok(time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    };
+    let wanted = RetentionRequest {
+        done_ms: millis(done)?,
+        dead_ms: millis(dead)?,
+    };
+    let path = format!("/v1/queues/{}/retention", encoded(queue));
+    let mut client = app.connect().await?;
+    let reply: RetentionReply = if done.is_some() || dead.is_some() {
+        client.post(&path, &wanted).await?
+    } else {
+        client.get(&path).await?
+    };
+    if app.ui.json {
+        return app.ui.object(&reply);
+    }
+    let values = [
+        ("queue", queue.into()),
+        ("done", duration_text(reply.done_ms).into()),
+        ("dead", duration_text(reply.dead_ms).into()),
+    ];
+    app.ui.line(&app.ui.text("queue-retained", &values))
 }
 
 #[cfg(test)]

@@ -87,6 +87,10 @@ help-queue-resume = Start jobs of a queue again
 help-queue-resume-queue = The queue
 help-queue-purge = Cancel all jobs of a queue that wait now
 help-queue-purge-queue = The queue
+help-queue-retain = For how long this machine lists finished jobs of a queue; without times, tell those that hold
+help-queue-retain-queue = The queue
+help-queue-retain-done = So long after they ended, jobs that are done or cancelled
+help-queue-retain-dead = So long after they ended, dead jobs
 help-queue-stats = Show how many jobs of a queue are in which state
 help-queue-stats-queue = The queue
 help-checkpoint = Inside a job: keep its progress, from which it goes on after a crash
@@ -177,6 +181,7 @@ queues-none = There are no queues.
 queue-is-paused = paused
 queue-paused = { $queue } is paused: no more of its jobs are started.
 queue-resumed = { $queue } goes on.
+queue-retained = { $queue }: jobs that are done or cancelled are listed for { $done }, dead ones for { $dead }.
 queue-purged =
     { $count ->
         [one] { $count } waiting job of { $queue } cancelled.

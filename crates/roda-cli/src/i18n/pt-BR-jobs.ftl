@@ -87,6 +87,10 @@ help-queue-resume = Volta a começar tarefas de uma fila
 help-queue-resume-queue = A fila
 help-queue-purge = Cancela todas as tarefas de uma fila que esperam agora
 help-queue-purge-queue = A fila
+help-queue-retain = Por quanto tempo esta máquina lista tarefas terminadas de uma fila; sem prazos, diz os que valem
+help-queue-retain-queue = A fila
+help-queue-retain-done = As concluídas ou canceladas, por este tempo depois do fim
+help-queue-retain-dead = As mortas, por este tempo depois do fim
 help-queue-stats = Mostra quantas tarefas de uma fila estão em cada estado
 help-queue-stats-queue = A fila
 help-checkpoint = Dentro de uma tarefa: guarda o progresso, do qual ela continua depois de uma queda
@@ -177,6 +181,7 @@ queues-none = Não há filas.
 queue-is-paused = em pausa
 queue-paused = { $queue } está em pausa: nenhuma tarefa dela começa.
 queue-resumed = { $queue } continua.
+queue-retained = { $queue }: tarefas concluídas ou canceladas são listadas por { $done }, as mortas por { $dead }.
 queue-purged =
     { $count ->
         [one] { $count } tarefa que esperava em { $queue } foi cancelada.

@@ -29,7 +29,7 @@ fn queues_that_cannot_be() {
         check(&["push", name, "x"], 2, error);
         check(&["work", name, "--", "true"], 2, error);
         check(&["jobs", name], 2, error);
-        for action in ["pause", "resume", "purge", "stats"] {
+        for action in ["pause", "resume", "purge", "retain", "stats"] {
             check(&["queue", action, name], 2, error);
         }
     }

@@ -14,6 +14,7 @@ mod jobs;
 mod locks;
 mod one_machine;
 mod plain_multicast;
+mod retention;
 mod roda;
 mod snapshots;
 mod work;

@@ -21,7 +21,7 @@ fn compare(name: &str, text: &str) {
     assert!(text == expected, "{name} is longer or shorter now");
 }
 
-const COMMANDS: [&[&str]; 45] = [
+const COMMANDS: [&[&str]; 46] = [
     &[],
     &["create"],
     &["invite"],
@@ -53,6 +53,7 @@ const COMMANDS: [&[&str]; 45] = [
     &["queue", "list"],
     &["queue", "pause"],
     &["queue", "purge"],
+    &["queue", "retain"],
     &["queue", "stats"],
     &["checkpoint"],
     &["checkpoint", "save"],

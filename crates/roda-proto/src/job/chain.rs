@@ -104,7 +104,7 @@ pub(super) struct Claim<'f> {
     worker: WorkerId,
     attempt: AttemptId,
     pub(super) after: Option<Place>,
-    generation: u32,
+    pub(super) generation: u32,
 }
 
 /// An attempt on the chain, with what counts for it.
@@ -283,6 +283,18 @@ impl FactKind {
         match self {
             Self::Claim { .. } | Self::Save { .. } | Self::End { .. } | Self::Lose { .. } => true,
             Self::Cancel { .. } | Self::Retry { .. } | Self::Purge => false,
+        }
+    }
+
+    /// Which attempt it is about, if it is about one.
+    #[must_use]
+    pub const fn attempt(&self) -> Option<AttemptId> {
+        match self {
+            Self::Claim { attempt, .. }
+            | Self::Save { attempt, .. }
+            | Self::End { attempt, .. }
+            | Self::Lose { attempt, .. } => Some(*attempt),
+            Self::Cancel { .. } | Self::Retry { .. } | Self::Purge => None,
         }
     }
 

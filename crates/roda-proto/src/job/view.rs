@@ -100,6 +100,12 @@ impl Job {
         self.ended
     }
 
+    /// Whether facts are known that do not count now, and might with others.
+    #[must_use]
+    pub const fn is_loose(&self) -> bool {
+        self.is_loose
+    }
+
     /// The last checkpoints that differ, two at most, the newest first.
     #[must_use]
     pub fn checkpoints(&self) -> &[SavedAt] {

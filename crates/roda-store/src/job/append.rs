@@ -1,5 +1,6 @@
 //! Takes what batches say about jobs into the index.
 
+use roda_proto::Hlc;
 use roda_proto::job::{
     Fact, Job, JobEntry, JobId, JobState, PushOptions, StateKind, push_hash, shard_of,
 };
@@ -7,7 +8,7 @@ use roda_proto::{Batch, stream};
 use rusqlite::params;
 
 use super::row::{self, Stored, kind_to_sql, millis_to_sql};
-use super::said::{Said, said};
+use super::said::said;
 use crate::Result;
 use crate::append::Appending;
 use crate::columns::{clock_to_sql, seq_to_sql};
@@ -19,7 +20,7 @@ impl Appending<'_> {
             let queue = self.queue(said.topic)?;
             match &said.entry {
                 JobEntry::Push { payload, options } => {
-                    self.add_push(queue, &said, payload, options)?;
+                    self.add_push(queue, (said.place.into(), said.hlc), payload, options)?;
                 }
                 JobEntry::Pause { .. } | JobEntry::Purge => self.add_queue_fact(queue, &said)?,
                 _ => {
@@ -32,15 +33,17 @@ impl Appending<'_> {
         Ok(())
     }
 
-    fn add_push(
+    pub(super) fn add_push(
         &mut self,
         queue: i64,
-        said: &Said<'_>,
+        (id, hlc): (JobId, Hlc),
         payload: &[u8],
         options: &PushOptions,
     ) -> Result<()> {
-        let id = JobId::from(said.place);
-        let job = Job::new(said.hlc, options);
+        if let Some(key) = &options.key {
+            self.recall_key(queue, key.as_str())?;
+        }
+        let job = Job::new(hlc, options);
         let key_hash = options.key.as_ref().map(|_| push_hash(payload, options).0);
         let mut insert = self.statement(
             "INSERT INTO job (queue, author, seq, hlc, shard, priority, state, due, blocked,
@@ -54,14 +57,14 @@ impl Appending<'_> {
             queue,
             id.author.0,
             seq_to_sql(id.seq),
-            clock_to_sql(said.hlc),
+            clock_to_sql(hlc),
             shard_of(&id, options),
             options.priority.value(),
             kind_to_sql(StateKind::Waiting),
             millis_to_sql(options.not_before.0),
             // Whether it is its turn is found out at once.
             order_key.is_some(),
-            clock_to_sql(said.hlc),
+            clock_to_sql(hlc),
             order_key,
             key,
             key_hash,
@@ -71,7 +74,7 @@ impl Appending<'_> {
         let has_orphans = self.adopt(queue, number, id)?;
         let purged = self.purged(queue);
         let plain = key.is_none() && order_key.is_none();
-        if plain && !has_orphans && purged <= said.hlc {
+        if plain && !has_orphans && purged <= hlc {
             return Ok(());
         }
         if let Some(mut stored) = self.stored(number)? {
@@ -105,7 +108,10 @@ impl Appending<'_> {
     }
 
     fn add_fact(&mut self, queue: i64, id: JobId, fact: &Fact) -> Result<()> {
-        let stored = row::by_id(self.transaction, id)?;
+        let mut stored = row::by_id(self.transaction, id)?;
+        if stored.is_none() && self.recall(queue, id)? {
+            stored = row::by_id(self.transaction, id)?;
+        }
         let Some(mut stored) = stored.filter(|stored| stored.queue == queue) else {
             return self.add_orphan(queue, id, fact);
         };
@@ -125,13 +131,14 @@ impl Appending<'_> {
         }
         let is_claimed = stored.job.first_attempt() != first;
         self.put(&stored)?;
+        self.pack_rounds(&stored, fact)?;
         if is_claimed {
             self.join_rivals(stored)?;
         }
         Ok(())
     }
 
-    fn add_orphan(&self, queue: i64, of: JobId, fact: &Fact) -> Result<()> {
+    pub(super) fn add_orphan(&self, queue: i64, of: JobId, fact: &Fact) -> Result<()> {
         self.run(
             "INSERT INTO orphan (of_author, of_seq, author, seq, topic, hlc, kind)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -150,7 +157,15 @@ impl Appending<'_> {
     /// Folds all facts about a job anew.
     pub(super) fn refold(&self, stored: &mut Stored) -> Result<()> {
         let facts = row::facts(self.transaction, stored.number)?;
-        stored.job = stored.job.refold(&facts);
+        stored.job = match self.folded_on(stored, &facts)? {
+            Some(job) => job,
+            None => {
+                self.unpack(stored)?;
+                stored
+                    .job
+                    .refold(&row::facts(self.transaction, stored.number)?)
+            }
+        };
         stored.job.purge(self.purged(stored.queue));
         Ok(())
     }

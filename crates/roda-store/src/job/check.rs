@@ -7,6 +7,8 @@ use roda_proto::{Batch, stream};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::append::StateColumns;
+use super::past::{self, Past, PastLog};
+use super::rounds;
 use super::row::{self, Stored, damaged, kind_from_sql, kind_to_sql, select_job};
 use super::said::{Said, said};
 use super::{blob, key, queue};
@@ -14,12 +16,15 @@ use crate::columns::{clock_from_sql, clock_to_sql, seq_to_sql};
 use crate::{Result, StoreError};
 
 /// What the batches seen so far should have put into the index.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct JobCheck {
     jobs: u64,
     facts: u64,
     of_queues: u64,
     blob_uses: u64,
+    past: u64,
+    past_facts: u64,
+    past_log: PastLog,
 }
 
 impl JobCheck {
@@ -48,10 +53,22 @@ impl JobCheck {
         let topic = topic.ok_or_else(missing)?;
         match &said.entry {
             JobEntry::Push { payload, options } => {
-                let stored = row::by_id(connection, place.into())?.ok_or_else(missing)?;
+                let Some(stored) = row::by_id(connection, place.into())? else {
+                    let past = past::find(connection, place.into())?.ok_or_else(missing)?;
+                    self.past += 1;
+                    return self.retired(connection, topic, &past);
+                };
                 self.jobs += 1;
+                let packed = rounds::facts(connection, &self.past_log, &stored)?;
+                self.past_facts += u64::try_from(packed.len()).unwrap_or(u64::MAX);
                 self.blob_uses += blobs(connection, &stored)?;
-                pushed(connection, topic, said, &stored, (payload, options))
+                pushed(
+                    connection,
+                    topic,
+                    said,
+                    (&stored, packed),
+                    (payload, options),
+                )
             }
             JobEntry::Pause { .. } | JobEntry::Purge => {
                 let select = "SELECT 1 FROM queue_fact WHERE topic = ?1 AND hlc = ?2
@@ -79,6 +96,31 @@ impl JobCheck {
         }
     }
 
+    /// What is left of a past job says where all stands that is said about it, and how it ended.
+    fn retired(&mut self, connection: &Connection, topic: i64, past: &Past) -> Result<()> {
+        // Each is another entry; that none is missing, their number tells.
+        let is_sorted = past.places.is_sorted_by(|one, next| one < next);
+        self.past_facts += u64::try_from(past.places.len()).unwrap_or(u64::MAX);
+        let stored = self.past_log.stored(connection, past)?;
+        let key = stored.key.as_deref();
+        let has_rivals = match key {
+            Some(key) => !key::rivals(connection, topic, key)?.is_empty(),
+            None => false,
+        };
+        let is_right = past.queue == topic
+            && is_sorted
+            && past.state == stored.kind()
+            && past.key == key.map(past::key_column)
+            && !has_rivals;
+        match is_right {
+            true => Ok(()),
+            false => Err(damaged(
+                past.id,
+                "what is left of it is not what is said about it",
+            )),
+        }
+    }
+
     /// All that should be in the index is; so equal numbers mean that nothing else is. Then what follows
     /// from several jobs together. Returns the faults.
     pub(crate) fn totals(&self, connection: &Connection) -> Vec<String> {
@@ -89,7 +131,12 @@ impl JobCheck {
         let facts = "SELECT (SELECT count(*) FROM job_fact) + (SELECT count(*) FROM orphan)";
         for (select, expected) in [
             ("SELECT count(*) FROM job", self.jobs),
-            (facts, self.facts),
+            ("SELECT count(*) FROM job_past", self.past),
+            (
+                "SELECT count(*) FROM job_round WHERE job NOT IN (SELECT number FROM job)",
+                0,
+            ),
+            (facts, self.facts.saturating_sub(self.past_facts)),
             ("SELECT count(*) FROM queue_fact", self.of_queues),
             ("SELECT count(*) FROM blob_use", self.blob_uses),
         ] {
@@ -120,7 +167,7 @@ fn pushed(
     connection: &Connection,
     queue: i64,
     said: &Said<'_>,
-    stored: &Stored,
+    (stored, packed): (&Stored, Vec<Fact>),
     (payload, options): (&[u8], &PushOptions),
 ) -> Result<()> {
     let fault = |what: &str| Err(damaged(stored.id, what));
@@ -145,11 +192,18 @@ fn pushed(
     if !is_pushed_so {
         return fault("its columns do not fit its push");
     }
-    let facts = row::facts(connection, stored.number)?;
-    let mut job = roda_proto::job::fold(said.hlc, options, &facts);
+    let kept = row::facts(connection, stored.number)?;
+    let base = rounds::base(connection, stored.id, stored.number)?;
+    if base.is_some_and(|base| base != roda_proto::job::fold(said.hlc, options, &packed)) {
+        return fault("what its old rounds led to is not what is said about them");
+    }
+    let mut facts = [kept, packed].concat();
+    facts.sort_by_key(|fact| fact.place);
+    let is_told_once = facts.is_sorted_by(|one, next| one.place < next.place);
     let (_, purged) = queue::folded(connection, queue)?;
+    let mut job = roda_proto::job::fold(said.hlc, options, &facts);
     job.purge(purged);
-    if job != stored.job {
+    if job != stored.job || !is_told_once {
         return fault("its state is not what is said about it");
     }
     let began = (clock_from_sql(began.0), began.1);
@@ -173,7 +227,14 @@ fn is_indexed(connection: &Connection, topic: i64, job: JobId, fact: &Fact) -> R
         let select = "SELECT 1 FROM job_fact
              WHERE job = ?1 AND author = ?2 AND seq = ?3 AND hlc = ?4 AND kind = ?5";
         let row = (stored.number, author, seq, hlc, kind);
-        return Ok(connection.prepare_cached(select)?.exists(row)?);
+        let is_kept = connection.prepare_cached(select)?.exists(row)?;
+        // Packed ones are read where the push is checked; that none is missing, their number tells.
+        let packed = "SELECT 1 FROM job_round WHERE job = ?1";
+        return Ok(is_kept || connection.prepare_cached(packed)?.exists([stored.number])?);
+    }
+    // Of a past job all entries are read where its push is checked.
+    if past::find(connection, job)?.is_some_and(|past| past.queue == topic) {
+        return Ok(true);
     }
     let select = "SELECT 1 FROM orphan WHERE of_author = ?1 AND of_seq = ?2
          AND author = ?3 AND seq = ?4 AND topic = ?5 AND hlc = ?6 AND kind = ?7";
@@ -192,7 +253,9 @@ fn is_indexed(connection: &Connection, topic: i64, job: JobId, fact: &Fact) -> R
 /// Counts, pauses and purges.
 fn queues(connection: &Connection) -> Result<()> {
     let mut counts: BTreeMap<i64, [u64; StateKind::ALL.len()]> = BTreeMap::new();
-    let select = "SELECT queue, state, count(*) FROM job GROUP BY queue, state";
+    let select = "SELECT queue, state, count(*) FROM
+         (SELECT queue, state FROM job UNION ALL SELECT queue, state FROM job_past)
+         GROUP BY queue, state";
     let mut statement = connection.prepare(select)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -6,7 +6,7 @@ use roda_proto::job::{
 use roda_proto::{AuthorId, EntryKind, NodeId};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::row::{self, JobRow, damaged};
+use super::row::{JobRow, damaged};
 use crate::columns::{seq_from_sql, seq_to_sql};
 use crate::{Reader, Result, StoreError, blob};
 
@@ -99,10 +99,10 @@ impl Reader {
     /// [`StoreError::Damaged`] names the row that fails.
     pub fn job(&self, id: JobId) -> Result<Option<JobInfo>> {
         let transaction = self.begin()?;
-        let Some(stored) = row::by_id(&transaction, id)? else {
+        let Some(stored) = self.past.job(&transaction, id)? else {
             return Ok(None);
         };
-        let facts = row::facts(&transaction, stored.number)?;
+        let facts = self.past.facts_of(&transaction, &stored)?;
         let mut attempts = attempts(&facts);
         attempts.drain(..attempts.len().saturating_sub(ATTEMPTS_LISTED_MAX));
         let attempts = attempts.into_iter().map(|attempt| {
@@ -138,7 +138,7 @@ impl Reader {
     /// [`StoreError::Damaged`] names the row that fails.
     pub fn job_row(&self, id: JobId) -> Result<Option<JobRow>> {
         let transaction = self.begin()?;
-        let stored = row::by_id(&transaction, id)?;
+        let stored = self.past.job(&transaction, id)?;
         stored
             .map(|stored| stored.into_row(&transaction))
             .transpose()
@@ -150,7 +150,7 @@ impl Reader {
     /// [`StoreError::Damaged`] names the row that fails.
     pub fn job_payload(&self, id: JobId) -> Result<Option<LoadedPayload>> {
         let transaction = self.begin()?;
-        match row::by_id(&transaction, id)? {
+        match self.past.job(&transaction, id)? {
             Some(_) => self.payload(&transaction, id).map(Some),
             None => Ok(None),
         }
@@ -162,7 +162,7 @@ impl Reader {
     /// [`StoreError::Damaged`] names the row that fails.
     pub fn job_checkpoints(&self, id: JobId) -> Result<Vec<LoadedCheckpoint>> {
         let transaction = self.begin()?;
-        let Some(stored) = row::by_id(&transaction, id)? else {
+        let Some(stored) = self.past.job(&transaction, id)? else {
             return Ok(Vec::new());
         };
         let mut loaded = Vec::new();
@@ -193,8 +193,11 @@ impl Reader {
         let (from, to) = prefix.authors();
         let mut authors =
             transaction.prepare_cached("SELECT id FROM author WHERE id BETWEEN ?1 AND ?2")?;
-        let mut job = transaction
-            .prepare_cached("SELECT author, seq FROM job WHERE author = ?1 AND seq = ?2")?;
+        let mut job = transaction.prepare_cached(
+            "SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM job WHERE author = ?1 AND seq = ?2)
+                 OR EXISTS (SELECT 1 FROM job_past
+                    WHERE author = (SELECT number FROM author WHERE id = ?1) AND seq = ?2)",
+        )?;
         let mut found = Vec::new();
         let mut rows = authors.query((from.0, to.0))?;
         while let Some(row) = rows.next()?

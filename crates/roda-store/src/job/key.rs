@@ -1,9 +1,10 @@
 //! Idempotency keys: of several pushes with one key, one is run.
 
 use roda_proto::Hash;
-use roda_proto::job::{JobId, JobKey, KeyRival, QueueName, winner as winner_of};
+use roda_proto::job::{JobId, JobKey, KeyRival, QueueName, push_hash, winner as winner_of};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::past::{self, LoggedPush};
 use super::row::{self, Stored, select_job};
 use crate::append::Appending;
 use crate::columns::seq_from_sql;
@@ -30,7 +31,22 @@ impl Reader {
             let seq = seq_from_sql(row.get(1)?);
             Ok((JobId { author, seq }, Hash(row.get(2)?)))
         });
-        Ok(found.optional()?)
+        if let Some(found) = found.optional()? {
+            return Ok(Some(found));
+        }
+        let topic = super::queue::find(&transaction, queue)?;
+        let Some((topic, _)) = topic else {
+            return Ok(None);
+        };
+        for job in past::with_key(&transaction, topic, key.as_str())? {
+            let LoggedPush {
+                payload, options, ..
+            } = self.past.push(&transaction, job)?;
+            if options.key.as_ref() == Some(key) {
+                return Ok(Some((job, push_hash(&payload, &options))));
+            }
+        }
+        Ok(None)
     }
 }
 

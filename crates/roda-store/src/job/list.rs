@@ -43,10 +43,10 @@ pub struct LiveWorker {
     pub running: u64,
 }
 
-pub(super) const IN_STATE: &str = select_job!(
-    "WHERE job.queue = ?1 AND job.state = ?2 AND job.number < ?3
-     ORDER BY job.number DESC LIMIT ?4"
-);
+/// The newest jobs in a state, by number only: of all that are found so, few are listed.
+pub(super) const IN_STATE: &str = "SELECT number FROM job
+     WHERE queue = ?1 AND state = ?2 AND number < ?3
+     ORDER BY number DESC LIMIT ?4";
 pub(super) const RUNNING_OF: &str =
     select_job!("WHERE job.state = 1 AND job.worker = ?1 ORDER BY job.claimer, job.number");
 pub(super) const LIVE_WORKERS: &str = "SELECT worker, claimer, count(*) FROM job
@@ -61,7 +61,8 @@ impl JobRow {
 }
 
 impl Reader {
-    /// Lists jobs queue by queue, those that came here last first.
+    /// Lists jobs queue by queue, those that came here last first. Past ones are left out: see
+    /// [`Store::retire_jobs`](crate::Store::retire_jobs).
     ///
     /// # Errors
     /// [`StoreError::Damaged`](crate::StoreError::Damaged) names the row that fails.
@@ -110,7 +111,11 @@ impl Reader {
     pub fn pushed_between(&self, author: AuthorId, first: Seq, last: Seq) -> Result<Vec<JobId>> {
         let transaction = self.begin()?;
         let mut statement = transaction.prepare_cached(
-            "SELECT seq FROM job WHERE author = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
+            "SELECT seq FROM job WHERE author = ?1 AND seq BETWEEN ?2 AND ?3
+             UNION ALL
+             SELECT seq FROM job_past
+             WHERE author = (SELECT number FROM author WHERE id = ?1) AND seq BETWEEN ?2 AND ?3
+             ORDER BY seq",
         )?;
         let of = (author.0, seq_to_sql(first), seq_to_sql(last));
         let jobs = statement.query_map(of, |row| {
@@ -151,13 +156,21 @@ fn newest(
     state: Option<StateKind>,
     (before, limit): (i64, usize),
 ) -> Result<Vec<Stored>> {
-    let mut jobs = Vec::new();
+    let mut statement = connection.prepare_cached(IN_STATE)?;
+    let mut numbers: Vec<i64> = Vec::new();
     let wanted = |kind: &StateKind| state.is_none_or(|state| state == *kind);
     for kind in StateKind::ALL.into_iter().filter(wanted) {
-        let of = (queue, kind_to_sql(kind), before, limit);
-        jobs.extend(row::load_all(connection, IN_STATE, of)?);
+        let found =
+            statement.query_map((queue, kind_to_sql(kind), before, limit), |row| row.get(0))?;
+        for number in found {
+            numbers.push(number?);
+        }
     }
-    jobs.sort_by_key(|stored| std::cmp::Reverse(stored.number));
-    jobs.truncate(limit);
+    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+    numbers.truncate(limit);
+    let mut jobs = Vec::new();
+    for number in numbers {
+        jobs.extend(row::by_number(connection, number)?);
+    }
     Ok(jobs)
 }

@@ -7,9 +7,12 @@ mod info;
 mod key;
 mod list;
 mod order;
+mod past;
 mod queue;
 mod ready;
 mod remove;
+mod retire;
+mod rounds;
 mod row;
 mod said;
 
@@ -19,9 +22,11 @@ pub use info::{
 };
 pub use list::{JOBS_LISTED_MAX, JobCursor, JobsQuery, LiveWorker};
 pub use queue::QueueStats;
+pub use retire::{RETIRED_AT_ONCE_MAX, Retention, RetireCursor, Retired};
 pub use row::JobRow;
 
 pub(crate) use check::JobCheck;
+pub(crate) use past::PastLog;
 pub(crate) use queue::QueueChange;
 
 #[cfg(test)]

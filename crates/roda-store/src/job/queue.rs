@@ -241,6 +241,7 @@ impl Appending<'_> {
         let before = self.purged(queue);
         self.refold_queue(queue)?;
         if self.purged(queue) < before {
+            self.recall_cancelled(queue)?;
             let mut jobs = self.statement("SELECT number FROM job WHERE queue = ?1")?;
             for number in jobs.query_map([queue], |row| row.get(0))? {
                 touched.insert(number?);

@@ -17,7 +17,7 @@ impl Appending<'_> {
         for said in said(batch) {
             let queue = self.queue(said.topic)?;
             match said.entry {
-                JobEntry::Push { .. } => self.remove_push(said.place.into())?,
+                JobEntry::Push { .. } => self.remove_push(queue, said.place.into())?,
                 JobEntry::Pause { .. } | JobEntry::Purge => {
                     self.remove_queue_fact(queue, &said, touched)?;
                 }
@@ -47,10 +47,12 @@ impl Appending<'_> {
     }
 
     /// What others say about the job is kept: as about one that is not known.
-    fn remove_push(&mut self, id: JobId) -> Result<()> {
+    fn remove_push(&mut self, queue: i64, id: JobId) -> Result<()> {
+        self.recall(queue, id)?;
         let Some(stored) = row::by_id(self.transaction, id)? else {
             return Ok(());
         };
+        self.unpack(&stored)?;
         self.run(
             "INSERT INTO orphan (of_author, of_seq, author, seq, topic, hlc, kind)
              SELECT ?2, ?3, author, seq, ?4, hlc, kind FROM job_fact WHERE job = ?1",
@@ -70,16 +72,18 @@ impl Appending<'_> {
     }
 
     fn remove_fact(
-        &self,
+        &mut self,
         queue: i64,
         id: JobId,
         fact: &Fact,
         touched: &mut BTreeSet<i64>,
     ) -> Result<()> {
         let (author, seq) = (fact.place.author.0, seq_to_sql(fact.place.seq));
+        self.recall(queue, id)?;
         let stored = row::by_id(self.transaction, id)?;
         if let Some(stored) = stored.filter(|stored| stored.queue == queue) {
             touched.insert(stored.number);
+            self.unpack(&stored)?;
             return self.run(
                 "DELETE FROM job_fact WHERE job = ?1 AND author = ?2 AND seq = ?3",
                 (stored.number, author, seq),

@@ -5,4 +5,5 @@ mod check;
 mod kit;
 mod lists;
 mod orders;
+mod past;
 mod rules;

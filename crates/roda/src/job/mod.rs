@@ -4,6 +4,7 @@ mod calendar;
 mod claim;
 mod copies;
 mod effects;
+pub(crate) mod past;
 mod progress;
 mod push;
 mod report;
@@ -41,6 +42,7 @@ pub use roda_proto::job::{
 };
 pub use roda_store::{
     AttemptInfo, BLOBS_LEN_MAX, CheckpointInfo, JobInfo, JobRow, LoadedPayload, QueueStats,
+    Retention,
 };
 
 /// What a running node keeps for its jobs.

@@ -20,6 +20,7 @@ use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
 use crate::error::{Error, Result};
 use crate::home::{DATABASE, VOTERS_LOG, host_name, prepare};
+use crate::job::past;
 use crate::job::{Jobs, Serving};
 use crate::link::{Contacts, Links};
 use crate::lock::{LockParts, LockService};
@@ -293,6 +294,7 @@ impl Node {
             switchboard: Arc::clone(&locks.switchboard),
             serving: Arc::clone(&serving),
         };
+        let requests_of_past = requests.downgrade();
         let stable = published.stable.subscribe();
         let mirrors = Mirrors::start(database.clone(), home.into(), stable, mirrors);
         let shared = Shared {
@@ -325,6 +327,7 @@ impl Node {
             published,
             admission,
         })?;
+        tokio::spawn(past::run(requests_of_past, stop.subscribe()));
         let serving = tokio::spawn(service::run(listener, service));
         tokio::spawn(run(driver, serving.abort_handle(), locks, mirrors, stop));
         Ok(Self {

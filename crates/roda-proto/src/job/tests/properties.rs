@@ -1,5 +1,6 @@
 //! What must hold for any facts whatever.
 
+use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -164,6 +165,36 @@ fn kits() -> impl Strategy<Value = Kit> {
     })
 }
 
+/// Rounds as honest workers run them, now and then with something else in between.
+fn rounds() -> impl Strategy<Value = Kit> {
+    let outcome = prop_oneof![
+        4 => Just(Outcome::Done),
+        2 => Just(failed(1, 5)),
+        1 => Just(Outcome::Returned),
+    ];
+    let round = (
+        1_u8..4,
+        outcome,
+        any::<bool>(),
+        prop::option::weighted(0.05, steps()),
+    );
+    let rounds = prop::collection::vec(round, 2..12);
+    (rounds, 0_u16..3).prop_map(|(rounds, tries_max)| {
+        let mut kit = Kit::new(recurring(tries_max, OnCrash::Resume));
+        for (fence, (by, outcome, saves, between)) in (1..).zip(rounds) {
+            let mut steps = vec![(Step::Claim { by, fence }, fence)];
+            if saves {
+                steps.push((Step::Save { by, state: 1 }, fence));
+            }
+            let next = Some(200);
+            steps.push((Step::End { by, outcome, next }, fence));
+            steps.extend(between.into_iter().flatten().take(1));
+            play(&mut kit, &steps);
+        }
+        kit
+    })
+}
+
 /// The facts in an order that `picks` choose.
 fn shuffled(facts: &[Fact], picks: &[Index]) -> Vec<Fact> {
     let mut rest = facts.to_vec();
@@ -207,6 +238,25 @@ proptest! {
         prop_assert_eq!(&fold(PUSHED, &kit.options, &twice), &job);
         let bytes = minicbor::to_vec(&job).unwrap();
         prop_assert_eq!(&minicbor::decode::<Job>(&bytes).unwrap(), &job);
+    }
+
+    #[test]
+    fn a_job_that_goes_on_from_what_it_knew_is_the_one_of_all_facts(
+        kit in prop_oneof![kits(), rounds()],
+        at in any::<Index>(),
+        picks in prop::collection::vec(any::<Index>(), 1..30),
+    ) {
+        // What operators said is known as well when the first attempts are forgotten.
+        let attempts: Vec<_> = kit.facts.iter().filter_map(|fact| fact.kind.attempt()).collect();
+        let cut = (!attempts.is_empty()).then(|| *at.get(&attempts));
+        let is_before = |fact: &&Fact| fact.kind.attempt().is_some_and(|of| Some(of) < cut);
+        let (first, rest): (Vec<&Fact>, Vec<&Fact>) = kit.facts.iter().partition(is_before);
+        let first: Vec<Fact> = first.into_iter().copied().collect();
+        let rest: Vec<Fact> = rest.into_iter().copied().collect();
+        let base = fold(PUSHED, &kit.options, &first);
+        if let Some(job) = base.continued(&shuffled(&rest, &picks)) {
+            prop_assert_eq!(job, kit.job());
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::kit::*;
 use crate::world::Home;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Push {
         by: usize,
         key: u8,
@@ -67,7 +67,7 @@ enum Step {
     },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (by, which) = (0..3_usize, any::<Index>());
     let outcome = prop_oneof![
         2 => Just(Outcome::Done),
@@ -123,7 +123,7 @@ fn running(kit: &Kit, jobs: &[JobId]) -> Vec<(JobId, usize)> {
     jobs.iter().filter_map(by).collect()
 }
 
-fn play(kit: &mut Kit, steps: &[Step]) {
+pub(super) fn play(kit: &mut Kit, steps: &[Step]) {
     let mut jobs: Vec<JobId> = Vec::new();
     for step in steps {
         if let Step::Push {
@@ -213,7 +213,7 @@ fn play_one(kit: &mut Kit, jobs: &[JobId], step: &Step) {
 }
 
 /// Keeps the order of each author and mixes the authors as `picks` say.
-fn shuffled(kit: &Kit, picks: &[usize]) -> Vec<Record> {
+pub(super) fn shuffled(kit: &Kit, picks: &[usize]) -> Vec<Record> {
     let mut logs: Vec<Vec<&Arc<Batch>>> = vec![Vec::new(); 3];
     for batch in kit.batches.iter().rev() {
         let is_author = |by: &usize| kit.authors[*by].id() == batch.author;

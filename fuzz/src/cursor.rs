@@ -1,27 +1,27 @@
 //! Bytes as decisions.
 
 /// Reads the fuzzer's bytes; after the last one, zeros.
-pub(super) struct Cursor<'a>(&'a [u8]);
+pub(crate) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(data: &'a [u8]) -> Self {
+    pub(crate) const fn new(data: &'a [u8]) -> Self {
         Self(data)
     }
 
     /// The next byte, if there is one.
-    pub(super) fn next(&mut self) -> Option<u8> {
+    pub(crate) fn next(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
     /// A number from 0 to 255.
-    pub(super) fn number(&mut self) -> usize {
+    pub(crate) fn number(&mut self) -> usize {
         usize::from(self.next().unwrap_or(0))
     }
 
     /// A number that is small, or close to a border.
-    pub(super) fn border(&mut self) -> u64 {
+    pub(crate) fn border(&mut self) -> u64 {
         let number = self.number();
         match number {
             250 => u64::from(u16::MAX),
@@ -35,7 +35,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length and that many bytes, if there are so many.
-    pub(super) fn bytes(&mut self) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self) -> Vec<u8> {
         let len = self.number().min(self.0.len());
         let (taken, rest) = self.0.split_at(len);
         self.0 = rest;
