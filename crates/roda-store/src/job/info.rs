@@ -1,9 +1,11 @@
 //! One job with all there is to know about it.
 
+use std::collections::BTreeMap;
+
 use roda_proto::job::{
     Attempt, End, JobEntry, JobId, JobPrefix, Place, PushOptions, SavedAt, attempts,
 };
-use roda_proto::{AuthorId, EntryKind, NodeId};
+use roda_proto::{AuthorId, Entry, EntryKind, NodeId, Seq};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::row::{self, JobRow, damaged};
@@ -225,6 +227,35 @@ impl Reader {
         }
     }
 
+    /// What each of some jobs is to do. Each batch is gone through once for all its jobs.
+    pub(super) fn payloads(
+        &self,
+        connection: &Connection,
+        ids: &[JobId],
+    ) -> Result<Vec<LoadedPayload>> {
+        let mut missing: BTreeMap<(AuthorId, Seq), usize> = BTreeMap::new();
+        for (at, id) in ids.iter().enumerate() {
+            missing.insert((id.author, id.seq), at);
+        }
+        let mut payloads: Vec<Option<LoadedPayload>> = vec![None; ids.len()];
+        while let Some((&(author, seq), _)) = missing.first_key_value() {
+            let batch = self.last_batch.containing(connection, &author, seq)?;
+            if let Some(batch) = batch {
+                for entry in batch.entries() {
+                    if let Some(at) = missing.remove(&(author, entry.seq)) {
+                        payloads[at] = pushed_by(&entry);
+                    }
+                }
+            }
+            // One that no batch holds is not looked for again.
+            missing.remove(&(author, seq));
+        }
+        let whole = |(payload, id): (Option<LoadedPayload>, &JobId)| {
+            payload.ok_or_else(|| damaged(*id, "its entry is no push"))
+        };
+        payloads.into_iter().zip(ids).map(whole).collect()
+    }
+
     /// What an attempt's worker told of its output.
     fn output(&self, connection: &Connection, id: JobId, attempt: &Attempt) -> Result<Vec<u8>> {
         let Some(end) = attempt.end.filter(|end| end.outcome.is_some()) else {
@@ -252,6 +283,17 @@ impl Reader {
         found.ok_or_else(|| {
             StoreError::Damaged(format!("entry {seq} of {author} says nothing about jobs"))
         })
+    }
+}
+
+/// What an entry pushes, if that is what it does.
+fn pushed_by(entry: &Entry<'_>) -> Option<LoadedPayload> {
+    if entry.kind != EntryKind::Job {
+        return None;
+    }
+    match JobEntry::parse(entry.body).ok()? {
+        JobEntry::Push { payload, options } => Some(LoadedPayload { payload, options }),
+        _ => None,
     }
 }
 

@@ -88,8 +88,7 @@ impl Reader {
             let room = limit - jobs.len();
             jobs.extend(newest(&transaction, queue, query.state, (before, room))?);
         }
-        let rows = jobs.into_iter().map(|stored| stored.into_row(&transaction));
-        rows.collect()
+        row::into_rows(&transaction, jobs)
     }
 
     /// The jobs that a worker runs, by what is stored.
@@ -99,8 +98,7 @@ impl Reader {
     pub fn running_of(&self, worker: &WorkerId) -> Result<Vec<JobRow>> {
         let transaction = self.begin()?;
         let jobs = row::load_all(&transaction, RUNNING_OF, [worker.0])?;
-        let rows = jobs.into_iter().map(|stored| stored.into_row(&transaction));
-        rows.collect()
+        row::into_rows(&transaction, jobs)
     }
 
     /// The jobs that an author pushed with entries of this range, in their order.

@@ -106,6 +106,11 @@ impl Stored {
 
     /// The job as the rest of the program sees it.
     pub(crate) fn into_row(self, connection: &Connection) -> Result<JobRow> {
+        let queue = super::queue::name(connection, self.queue)?;
+        self.into_row_of(connection, queue)
+    }
+
+    fn into_row_of(self, connection: &Connection, queue: QueueName) -> Result<JobRow> {
         let id = self.id;
         let state = match (self.kind(), &self.key) {
             (StateKind::Duplicate, Some(key)) => {
@@ -121,7 +126,7 @@ impl Stored {
         let priority = Priority::new(self.priority);
         Ok(JobRow {
             id,
-            queue: super::queue::name(connection, self.queue)?,
+            queue,
             pushed: self.hlc,
             shard: self.shard,
             priority: priority.ok_or_else(|| damaged(id, "no such priority"))?,
@@ -135,6 +140,25 @@ impl Stored {
             },
         })
     }
+}
+
+/// Jobs as the rest of the program sees them. Those of one queue stand together mostly, so its name is
+/// looked up once.
+pub(crate) fn into_rows(connection: &Connection, jobs: Vec<Stored>) -> Result<Vec<JobRow>> {
+    let mut last: Option<(i64, QueueName)> = None;
+    let mut rows = Vec::with_capacity(jobs.len());
+    for stored in jobs {
+        let name = match &last {
+            Some((queue, name)) if *queue == stored.queue => name.clone(),
+            _ => {
+                let name = super::queue::name(connection, stored.queue)?;
+                last = Some((stored.queue, name.clone()));
+                name
+            }
+        };
+        rows.push(stored.into_row_of(connection, name)?);
+    }
+    Ok(rows)
 }
 
 pub(crate) fn damaged(job: JobId, what: impl std::fmt::Display) -> StoreError {
