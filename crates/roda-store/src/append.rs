@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
-use crate::job::QueueChange;
+use crate::job::{BatchPlace, QueueChange};
 use crate::piece::{Piece, pieces};
 use crate::{Result, Store, StoreError};
 
@@ -41,6 +41,10 @@ pub(crate) struct Appending<'t> {
     topics: BTreeMap<String, Topic>,
     /// By number of the topic.
     pub(crate) queues: BTreeMap<i64, QueueChange>,
+    /// Of each author, the batch in which a job was looked for last.
+    pub(crate) pushes: BTreeMap<AuthorId, BatchPlace>,
+    /// Whether anything is known of jobs that are not; `None`: nobody has looked yet.
+    pub(crate) has_orphans: Option<bool>,
 }
 
 struct Author {
@@ -61,6 +65,8 @@ impl<'t> Appending<'t> {
             authors: BTreeMap::new(),
             topics: BTreeMap::new(),
             queues: BTreeMap::new(),
+            pushes: BTreeMap::new(),
+            has_orphans: None,
         }
     }
 
@@ -129,7 +135,7 @@ impl<'t> Appending<'t> {
             batch.bytes(),
         ])?;
         self.index(author, number, batch)?;
-        self.add_jobs(batch)
+        self.add_jobs(number, batch)
     }
 
     /// Puts a batch's messages into the indexes.
@@ -183,8 +189,10 @@ impl<'t> Appending<'t> {
         let remaining = loop {
             match batch_row::load(self.transaction, newest, [author])? {
                 Some(batch) if batch.last > above => {
-                    self.delete(author, &batch)?;
+                    // Its jobs are found by it.
                     self.remove_jobs(&batch, &mut jobs)?;
+                    self.pushes.remove(id);
+                    self.delete(author, &batch)?;
                     touched.extend(batch.topics().map(str::to_owned));
                 }
                 remaining => break remaining,

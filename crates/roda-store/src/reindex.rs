@@ -33,8 +33,8 @@ pub(crate) fn fenced(connection: &Connection) -> Result<()> {
 /// Indexes what is said about jobs, where nothing is indexed. Reads every batch once.
 pub(crate) fn jobs(connection: &Connection) -> Result<()> {
     let mut indexing = Appending::new(connection);
-    every_batch(connection, |_number, _author, batch| {
-        indexing.add_jobs(batch)
+    every_batch(connection, |number, _author, batch| {
+        indexing.add_jobs(number, batch)
     })?;
     indexing.finish()
 }

@@ -6,10 +6,10 @@ use roda_proto::job::{
     Attempt, End, JobEntry, JobId, JobPrefix, Place, PushOptions, SavedAt, attempts,
 };
 use roda_proto::{AuthorId, Entry, EntryKind, NodeId, Seq};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::row::{self, JobRow, damaged};
-use crate::columns::{seq_from_sql, seq_to_sql};
+
 use crate::{Reader, Result, StoreError, blob};
 
 /// Most attempts that [`Reader::job`] tells of: the last ones.
@@ -195,21 +195,17 @@ impl Reader {
         let (from, to) = prefix.authors();
         let mut authors =
             transaction.prepare_cached("SELECT id FROM author WHERE id BETWEEN ?1 AND ?2")?;
-        let mut job = transaction
-            .prepare_cached("SELECT author, seq FROM job WHERE author = ?1 AND seq = ?2")?;
         let mut found = Vec::new();
         let mut rows = authors.query((from.0, to.0))?;
         while let Some(row) = rows.next()?
             && found.len() < CANDIDATES_MAX
         {
             let author: [u8; 16] = row.get(0)?;
-            let named = job.query_row((author, seq_to_sql(prefix.seq())), |row| {
-                Ok(JobId {
-                    author: AuthorId(row.get(0)?),
-                    seq: seq_from_sql(row.get(1)?),
-                })
-            });
-            found.extend(named.optional()?);
+            let id = JobId {
+                author: AuthorId(author),
+                seq: prefix.seq(),
+            };
+            found.extend(row::by_id(&transaction, id)?.map(|stored| stored.id));
         }
         Ok(match found[..] {
             [] => Resolved::None,

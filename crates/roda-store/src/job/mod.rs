@@ -6,6 +6,7 @@ mod check;
 mod info;
 mod key;
 mod list;
+mod number;
 mod order;
 mod queue;
 mod ready;
@@ -22,6 +23,7 @@ pub use queue::QueueStats;
 pub use row::JobRow;
 
 pub(crate) use check::JobCheck;
+pub(crate) use number::BatchPlace;
 pub(crate) use queue::QueueChange;
 
 #[cfg(test)]

@@ -22,7 +22,14 @@ macro_rules! select_job {
 }
 pub(crate) use select_job;
 
-pub(super) const BY_ID: &str = select_job!("WHERE job.author = ?1 AND job.seq = ?2");
+/// By the batch that would hold its push: see [`super::number`].
+pub(super) const BY_ID: &str = select_job!(
+    "WHERE job.number = (
+         SELECT batch.number * 65536 + ?2 - batch.first FROM batch
+         WHERE batch.author = (SELECT author.number FROM author WHERE author.id = ?1)
+         AND batch.first <= ?2 ORDER BY batch.first DESC LIMIT 1)
+     AND job.author = ?1 AND job.seq = ?2"
+);
 
 /// A job as it is stored.
 #[derive(Clone, Debug)]

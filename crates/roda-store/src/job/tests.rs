@@ -163,7 +163,8 @@ fn assert_all_indexed(reader: &Reader) {
             key::WINNER,
             "job_by_key (queue=? AND key=? AND duplicate=?)",
         ),
-        (row::BY_ID, "job_by_place (author=? AND seq=?)"),
+        (row::BY_ID, "batch_by_seq (author=? AND first<?)"),
+        (row::BY_ID, "SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"),
     ] {
         assert_indexed(reader, select, index);
     }
