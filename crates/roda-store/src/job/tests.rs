@@ -138,6 +138,14 @@ fn assert_all_indexed(reader: &Reader) {
             "job_ready (queue=? AND shard=? AND priority=?)",
         ),
         (
+            ready::READY_CLOCKS,
+            "COVERING INDEX job_ready (queue=? AND shard=? AND priority=?)",
+        ),
+        (
+            ready::DELAYED_CLOCKS,
+            "job_delayed (queue=? AND shard=? AND priority=? AND due>? AND due<?)",
+        ),
+        (
             ready::DELAYED,
             "job_delayed (queue=? AND shard=? AND priority=? AND due>? AND due<?)",
         ),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use roda_proto::WallTime;
 use roda_proto::job::{
-    AttemptId, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running,
-    StateKind, WorkerId, claim_lock, worker_lock,
+    AttemptId, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running, StateKind,
+    WorkerId, claim_lock, worker_lock,
 };
 use roda_proto::token::Fence;
 use roda_store::{JobRow, LoadedPayload, LoadedState, QueueStats, Reader, StoreError};
@@ -197,7 +197,9 @@ impl Queue {
         self.node
             .read(move |reader| {
                 let ready = reader.jobs_to_claim(&queue, &shards, wall())?;
-                let ready = ready.into_iter().map(|(row, pushed)| Ready::new(reader, row, pushed));
+                let ready = ready
+                    .into_iter()
+                    .map(|(row, pushed)| Ready::new(reader, row, pushed));
                 ready.collect()
             })
             .await
