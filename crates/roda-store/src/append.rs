@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::batch_row::{self, select_batch};
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
-use crate::job::QueueChange;
+use crate::job::{BatchPlace, QueueChange};
 use crate::piece::{Piece, pieces};
 use crate::{Result, Store, StoreError};
 
@@ -43,6 +43,10 @@ pub(crate) struct Appending<'t> {
     pub(crate) queues: BTreeMap<i64, QueueChange>,
     /// There is a table of past jobs. A migration indexes them all anew, and before that table is made.
     pub(crate) has_past: bool,
+    /// Of each author, the batch in which a job was looked for last.
+    pub(crate) pushes: BTreeMap<AuthorId, BatchPlace>,
+    /// Whether anything is known of jobs that are not; `None`: nobody has looked yet.
+    pub(crate) has_orphans: Option<bool>,
 }
 
 struct Author {
@@ -64,6 +68,8 @@ impl<'t> Appending<'t> {
             topics: BTreeMap::new(),
             queues: BTreeMap::new(),
             has_past: true,
+            pushes: BTreeMap::new(),
+            has_orphans: None,
         }
     }
 
@@ -132,7 +138,7 @@ impl<'t> Appending<'t> {
             batch.bytes(),
         ])?;
         self.index(author, number, batch)?;
-        self.add_jobs(batch)
+        self.add_jobs(number, batch)
     }
 
     /// Puts a batch's messages into the indexes.
@@ -186,8 +192,9 @@ impl<'t> Appending<'t> {
         let remaining = loop {
             match batch_row::load(self.transaction, newest, [author])? {
                 Some(batch) if batch.last > above => {
-                    // A past job is put back from what still stands in the log.
+                    // A past job is put back from what still stands in the log, and the others are found by it.
                     self.remove_jobs(&batch, &mut jobs)?;
+                    self.pushes.remove(id);
                     self.delete(author, &batch)?;
                     touched.extend(batch.topics().map(str::to_owned));
                 }

@@ -133,9 +133,10 @@ impl Reader {
     /// If the database cannot be read.
     pub fn blobs_wanted(&self, queue: &QueueName, limit: usize) -> Result<Vec<WantedBlob>> {
         let transaction = self.begin()?;
+        // Left alone, SQLite would go through all jobs that wait; few have blobs.
         let mut statement = transaction.prepare_cached(
             "SELECT job.author, job.seq, blob_use.hash, blob_use.len, blob_use.saved_by, blob_use.age
-             FROM blob_use JOIN job ON job.number = blob_use.job
+             FROM blob_use CROSS JOIN job ON job.number = blob_use.job
              WHERE job.queue = (SELECT number FROM topic WHERE name = ?1)
              AND job.state IN (0, 1, 5)
              AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.hash = blob_use.hash)

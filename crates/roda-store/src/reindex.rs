@@ -34,8 +34,8 @@ pub(crate) fn fenced(connection: &Connection) -> Result<()> {
 pub(crate) fn jobs(connection: &Connection) -> Result<()> {
     let mut indexing = Appending::new(connection);
     indexing.has_past = false;
-    every_batch(connection, |_number, _author, batch| {
-        indexing.add_jobs(batch)
+    every_batch(connection, |number, _author, batch| {
+        indexing.add_jobs(number, batch)
     })?;
     indexing.finish()
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{Result, reindex};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// Marks the file as Roda's: "Roda" in ASCII.
 pub(crate) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Roda");
@@ -23,6 +23,7 @@ pub(crate) const MIGRATIONS: [Migration; SCHEMA_VERSION as usize] = [
         sql: include_str!("migrations/0004_blob.sql"),
         then: Some(reindex::jobs),
     },
+    Migration::sql(include_str!("migrations/0005_number.sql")),
     Migration::sql(include_str!("migrations/0006_past.sql")),
 ];
 

@@ -35,6 +35,8 @@ use reached::Reached;
 
 /// Bytes that may wait for the disk before nothing more is read from the network.
 const BACKLOG_MAX: usize = 32 << 20;
+/// Requests taken at most between a commit and the datagrams that it lets go.
+const FOLLOWING_MAX: usize = 64;
 /// Contacts kept for the next start.
 const CONTACTS_MAX: usize = 256;
 
@@ -208,7 +210,10 @@ impl Driver {
                         self.on_datagram(source, via, payload);
                     }
                 }
-                Some(written) = self.written.recv() => self.on_written(written),
+                Some(written) = self.written.recv() => {
+                    self.on_written(written);
+                    self.take_what_follows().await;
+                }
                 request = self.requests.recv(), if self.takes_requests() => match request {
                     Some(request) => self.on_request(request),
                     None => break,
@@ -283,6 +288,21 @@ impl Driver {
                 }
                 _newer => {}
             }
+        }
+    }
+
+    /// Whoever just got a receipt may have more to write: that is on its way to the disk before datagrams are
+    /// sent, and they are sent while the disk works.
+    async fn take_what_follows(&mut self) {
+        tokio::task::yield_now().await;
+        for _ in 0..FOLLOWING_MAX {
+            if !self.takes_requests() {
+                return;
+            }
+            let Ok(request) = self.requests.try_recv() else {
+                return;
+            };
+            self.on_request(request);
         }
     }
 

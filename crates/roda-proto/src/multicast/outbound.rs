@@ -9,7 +9,7 @@ use crate::id::{AuthorId, EpochTag, Seq};
 use crate::log::Batch;
 use crate::multicast::inbound::full_mask;
 use crate::time::{Hlc, Timestamp};
-use crate::wire::frame::{FRAGMENT_DATA_LEN, FRAGMENTS_MAX, Fragment, Frame};
+use crate::wire::frame::{FRAGMENT_DATA_LEN, Fragment, Frame};
 use crate::wire::{Gap, Nack};
 
 /// Bytes of recent batches kept for repairs; older ones are fetched over a stream.
@@ -39,7 +39,25 @@ struct Cached {
     /// The group key of when this node wrote it.
     key: Option<EpochTag>,
     /// When each fragment was last sent or heard as a repair.
-    touched: [Option<Timestamp>; FRAGMENTS_MAX],
+    touched: Touched,
+}
+
+/// When fragments of a batch were on the network last. Most batches have one, and there are many batches.
+#[derive(Default)]
+struct Touched(Vec<(u16, Timestamp)>);
+
+impl Touched {
+    fn at(&self, index: u16) -> Option<Timestamp> {
+        let found = self.0.iter().find(|(touched, _)| *touched == index);
+        found.map(|(_, at)| *at)
+    }
+
+    fn set(&mut self, index: u16, now: Timestamp) {
+        match self.0.iter_mut().find(|(touched, _)| *touched == index) {
+            Some((_, at)) => *at = now,
+            None => self.0.push((index, now)),
+        }
+    }
 }
 
 struct Fresh {
@@ -85,7 +103,7 @@ impl Outbound {
         let cached = Cached {
             batch: Arc::clone(batch),
             key: written_under,
-            touched: [None; FRAGMENTS_MAX],
+            touched: Touched::default(),
         };
         if self.cache.insert(key, cached).is_none() {
             self.order.push_back(key);
@@ -169,7 +187,7 @@ impl Outbound {
                 self.delayed.remove(&key);
             }
             if let Some(cached) = self.cache.get_mut(&key) {
-                cached.touched[usize::from(index)] = Some(now);
+                cached.touched.set(index, now);
             }
         }
     }
@@ -222,10 +240,10 @@ impl Outbound {
             return;
         }
         for index in bits(mask) {
-            let touched = &mut cached.touched[usize::from(index)];
+            let touched = cached.touched.at(index);
             let recent = touched.is_some_and(|at| now.since(at) < holdoff);
             if !recent && self.repairs.len() < REPAIRS_MAX {
-                *touched = Some(now);
+                cached.touched.set(index, now);
                 self.repairs.push_back((key, index));
             }
         }
@@ -286,7 +304,7 @@ impl Outbound {
         };
         let Fresh { batch, index, .. } = &mut self.fresh[position];
         if let Some(cached) = self.cache.get_mut(&(batch.author, batch.first)) {
-            cached.touched[usize::from(*index)] = Some(now);
+            cached.touched.set(*index, now);
         }
         *index += 1;
         if usize::from(*index) * FRAGMENT_DATA_LEN >= batch.bytes().len() {

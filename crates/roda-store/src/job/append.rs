@@ -7,6 +7,7 @@ use roda_proto::job::{
 use roda_proto::{Batch, stream};
 use rusqlite::params;
 
+use super::number;
 use super::row::{self, Stored, kind_to_sql, millis_to_sql};
 use super::said::said;
 use crate::Result;
@@ -14,13 +15,15 @@ use crate::append::Appending;
 use crate::columns::{clock_to_sql, seq_to_sql};
 
 impl Appending<'_> {
-    /// Takes in what a batch says about jobs.
-    pub(crate) fn add_jobs(&mut self, batch: &Batch) -> Result<()> {
+    /// Takes in what a batch says about jobs; `number` is its own.
+    pub(crate) fn add_jobs(&mut self, number: i64, batch: &Batch) -> Result<()> {
         for said in said(batch) {
             let queue = self.queue(said.topic)?;
             match &said.entry {
                 JobEntry::Push { payload, options } => {
-                    self.add_push(queue, (said.place.into(), said.hlc), payload, options)?;
+                    let number = number::of(number, batch.first, said.place.seq);
+                    let job = (said.place.into(), said.hlc);
+                    self.add_push((queue, number), job, payload, options)?;
                 }
                 JobEntry::Pause { .. } | JobEntry::Purge => self.add_queue_fact(queue, &said)?,
                 _ => {
@@ -35,7 +38,7 @@ impl Appending<'_> {
 
     pub(super) fn add_push(
         &mut self,
-        queue: i64,
+        (queue, number): (i64, i64),
         (id, hlc): (JobId, Hlc),
         payload: &[u8],
         options: &PushOptions,
@@ -46,14 +49,14 @@ impl Appending<'_> {
         let job = Job::new(hlc, options);
         let key_hash = options.key.as_ref().map(|_| push_hash(payload, options).0);
         let mut insert = self.statement(
-            "INSERT INTO job (queue, author, seq, hlc, shard, priority, state, due, blocked,
+            "INSERT INTO job (number, queue, author, seq, hlc, shard, priority, state, due, blocked,
                               duplicate, began, retried, order_key, key, key_hash, fold)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, 0, ?11, ?12, ?13, ?14)",
+             VALUES (?15, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, 0, ?11, ?12, ?13, ?14)",
         )?;
         let text =
             |key: &Option<roda_proto::job::JobKey>| key.as_ref().map(|key| key.as_str().to_owned());
         let (order_key, key) = (text(&options.order_key), text(&options.key));
-        let number = insert.insert(params![
+        insert.execute(params![
             queue,
             id.author.0,
             seq_to_sql(id.seq),
@@ -69,6 +72,7 @@ impl Appending<'_> {
             key,
             key_hash,
             stream::encode(&job),
+            number,
         ])?;
         self.count(queue, StateKind::Waiting, 1);
         let has_orphans = self.adopt(queue, number, id)?;
@@ -88,7 +92,10 @@ impl Appending<'_> {
     }
 
     /// Hands a new job what was said about it before it came. Whether there was anything.
-    fn adopt(&self, queue: i64, number: i64, JobId { author, seq }: JobId) -> Result<bool> {
+    fn adopt(&mut self, queue: i64, number: i64, JobId { author, seq }: JobId) -> Result<bool> {
+        if !self.any_orphans()? {
+            return Ok(false);
+        }
         let select = "SELECT 1 FROM orphan WHERE of_author = ?1 AND of_seq = ?2 AND topic = ?3";
         let of = (author.0, seq_to_sql(seq), queue);
         if !self.statement(select)?.exists(of)? {
@@ -108,9 +115,9 @@ impl Appending<'_> {
     }
 
     fn add_fact(&mut self, queue: i64, id: JobId, fact: &Fact) -> Result<()> {
-        let mut stored = row::by_id(self.transaction, id)?;
+        let mut stored = self.job(id)?;
         if stored.is_none() && self.recall(queue, id)? {
-            stored = row::by_id(self.transaction, id)?;
+            stored = self.job(id)?;
         }
         let Some(mut stored) = stored.filter(|stored| stored.queue == queue) else {
             return self.add_orphan(queue, id, fact);
@@ -138,7 +145,18 @@ impl Appending<'_> {
         Ok(())
     }
 
-    pub(super) fn add_orphan(&self, queue: i64, of: JobId, fact: &Fact) -> Result<()> {
+    /// Whether anything at all is known of jobs that are not: mostly not, so that new jobs need no look.
+    fn any_orphans(&mut self) -> Result<bool> {
+        if let Some(known) = self.has_orphans {
+            return Ok(known);
+        }
+        let found = self.statement("SELECT 1 FROM orphan LIMIT 1")?.exists([])?;
+        self.has_orphans = Some(found);
+        Ok(found)
+    }
+
+    pub(super) fn add_orphan(&mut self, queue: i64, of: JobId, fact: &Fact) -> Result<()> {
+        self.has_orphans = Some(true);
         self.run(
             "INSERT INTO orphan (of_author, of_seq, author, seq, topic, hlc, kind)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

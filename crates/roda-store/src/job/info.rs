@@ -1,13 +1,16 @@
 //! One job with all there is to know about it.
 
+use std::collections::BTreeMap;
+
 use roda_proto::job::{
     Attempt, End, JobEntry, JobId, JobPrefix, Place, PushOptions, SavedAt, attempts,
 };
-use roda_proto::{AuthorId, EntryKind, NodeId};
-use rusqlite::{Connection, OptionalExtension};
+use roda_proto::{AuthorId, Entry, EntryKind, NodeId, Seq};
+use rusqlite::Connection;
 
-use super::row::{JobRow, damaged};
-use crate::columns::{seq_from_sql, seq_to_sql};
+use super::past;
+use super::row::{self, JobRow, damaged};
+
 use crate::{Reader, Result, StoreError, blob};
 
 /// Most attempts that [`Reader::job`] tells of: the last ones.
@@ -193,24 +196,19 @@ impl Reader {
         let (from, to) = prefix.authors();
         let mut authors =
             transaction.prepare_cached("SELECT id FROM author WHERE id BETWEEN ?1 AND ?2")?;
-        let mut job = transaction.prepare_cached(
-            "SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM job WHERE author = ?1 AND seq = ?2)
-                 OR EXISTS (SELECT 1 FROM job_past
-                    WHERE author = (SELECT number FROM author WHERE id = ?1) AND seq = ?2)",
-        )?;
         let mut found = Vec::new();
         let mut rows = authors.query((from.0, to.0))?;
         while let Some(row) = rows.next()?
             && found.len() < CANDIDATES_MAX
         {
             let author: [u8; 16] = row.get(0)?;
-            let named = job.query_row((author, seq_to_sql(prefix.seq())), |row| {
-                Ok(JobId {
-                    author: AuthorId(row.get(0)?),
-                    seq: seq_from_sql(row.get(1)?),
-                })
-            });
-            found.extend(named.optional()?);
+            let id = JobId {
+                author: AuthorId(author),
+                seq: prefix.seq(),
+            };
+            if row::by_id(&transaction, id)?.is_some() || past::find(&transaction, id)?.is_some() {
+                found.push(id);
+            }
         }
         Ok(match found[..] {
             [] => Resolved::None,
@@ -226,6 +224,35 @@ impl Reader {
             JobEntry::Push { payload, options } => Ok(LoadedPayload { payload, options }),
             _ => Err(damaged(id, "its entry is no push")),
         }
+    }
+
+    /// What each of some jobs is to do. Each batch is gone through once for all its jobs.
+    pub(super) fn payloads(
+        &self,
+        connection: &Connection,
+        ids: &[JobId],
+    ) -> Result<Vec<LoadedPayload>> {
+        let mut missing: BTreeMap<(AuthorId, Seq), usize> = BTreeMap::new();
+        for (at, id) in ids.iter().enumerate() {
+            missing.insert((id.author, id.seq), at);
+        }
+        let mut payloads: Vec<Option<LoadedPayload>> = vec![None; ids.len()];
+        while let Some((&(author, seq), _)) = missing.first_key_value() {
+            let batch = self.last_batch.containing(connection, &author, seq)?;
+            if let Some(batch) = batch {
+                for entry in batch.entries() {
+                    if let Some(at) = missing.remove(&(author, entry.seq)) {
+                        payloads[at] = pushed_by(&entry);
+                    }
+                }
+            }
+            // One that no batch holds is not looked for again.
+            missing.remove(&(author, seq));
+        }
+        let whole = |(payload, id): (Option<LoadedPayload>, &JobId)| {
+            payload.ok_or_else(|| damaged(*id, "its entry is no push"))
+        };
+        payloads.into_iter().zip(ids).map(whole).collect()
     }
 
     /// What an attempt's worker told of its output.
@@ -255,6 +282,17 @@ impl Reader {
         found.ok_or_else(|| {
             StoreError::Damaged(format!("entry {seq} of {author} says nothing about jobs"))
         })
+    }
+}
+
+/// What an entry pushes, if that is what it does.
+fn pushed_by(entry: &Entry<'_>) -> Option<LoadedPayload> {
+    if entry.kind != EntryKind::Job {
+        return None;
+    }
+    match JobEntry::parse(entry.body).ok()? {
+        JobEntry::Push { payload, options } => Some(LoadedPayload { payload, options }),
+        _ => None,
     }
 }
 

@@ -49,6 +49,21 @@ pub(super) const IN_STATE: &str = "SELECT number FROM job
      ORDER BY number DESC LIMIT ?4";
 pub(super) const RUNNING_OF: &str =
     select_job!("WHERE job.state = 1 AND job.worker = ?1 ORDER BY job.claimer, job.number");
+/// In the batches of these entries. A batch that begins before them may hold some as well.
+pub(super) const PUSHED_BETWEEN: &str = "SELECT job.seq FROM batch
+     JOIN job ON job.number >= batch.number * 65536
+         AND job.number <= batch.number * 65536 + batch.last - batch.first
+     WHERE batch.author = (SELECT author.number FROM author WHERE author.id = ?1)
+     AND batch.first BETWEEN
+         (SELECT coalesce(max(before.first), 0) FROM batch AS before
+          WHERE before.author = (SELECT author.number FROM author WHERE author.id = ?1)
+          AND before.first <= ?2) AND ?3
+     AND job.seq BETWEEN ?2 AND ?3
+     UNION ALL
+     SELECT seq FROM job_past
+     WHERE author = (SELECT author.number FROM author WHERE author.id = ?1)
+     AND seq BETWEEN ?2 AND ?3
+     ORDER BY seq";
 pub(super) const LIVE_WORKERS: &str = "SELECT worker, claimer, count(*) FROM job
      WHERE state = 1 GROUP BY worker, claimer";
 
@@ -89,8 +104,7 @@ impl Reader {
             let room = limit - jobs.len();
             jobs.extend(newest(&transaction, queue, query.state, (before, room))?);
         }
-        let rows = jobs.into_iter().map(|stored| stored.into_row(&transaction));
-        rows.collect()
+        row::into_rows(&transaction, jobs)
     }
 
     /// The jobs that a worker runs, by what is stored.
@@ -100,8 +114,7 @@ impl Reader {
     pub fn running_of(&self, worker: &WorkerId) -> Result<Vec<JobRow>> {
         let transaction = self.begin()?;
         let jobs = row::load_all(&transaction, RUNNING_OF, [worker.0])?;
-        let rows = jobs.into_iter().map(|stored| stored.into_row(&transaction));
-        rows.collect()
+        row::into_rows(&transaction, jobs)
     }
 
     /// The jobs that an author pushed with entries of this range, in their order.
@@ -110,13 +123,7 @@ impl Reader {
     /// If the database cannot be read.
     pub fn pushed_between(&self, author: AuthorId, first: Seq, last: Seq) -> Result<Vec<JobId>> {
         let transaction = self.begin()?;
-        let mut statement = transaction.prepare_cached(
-            "SELECT seq FROM job WHERE author = ?1 AND seq BETWEEN ?2 AND ?3
-             UNION ALL
-             SELECT seq FROM job_past
-             WHERE author = (SELECT number FROM author WHERE id = ?1) AND seq BETWEEN ?2 AND ?3
-             ORDER BY seq",
-        )?;
+        let mut statement = transaction.prepare_cached(PUSHED_BETWEEN)?;
         let of = (author.0, seq_to_sql(first), seq_to_sql(last));
         let jobs = statement.query_map(of, |row| {
             let seq = seq_from_sql(row.get(0)?);

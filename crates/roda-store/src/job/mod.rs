@@ -6,6 +6,7 @@ mod check;
 mod info;
 mod key;
 mod list;
+mod number;
 mod order;
 mod past;
 mod queue;
@@ -26,6 +27,7 @@ pub use retire::{RETIRED_AT_ONCE_MAX, Retention, RetireCursor, Retired};
 pub use row::JobRow;
 
 pub(crate) use check::JobCheck;
+pub(crate) use number::BatchPlace;
 pub(crate) use past::PastLog;
 pub(crate) use queue::QueueChange;
 

@@ -1,10 +1,13 @@
 //! What a worker may claim.
 
+use std::collections::BTreeMap;
+
 use roda_proto::WallTime;
-use roda_proto::job::{QueueName, SHARDS};
+use roda_proto::job::{JobId, QueueName, SHARDS};
 use roda_proto::token::Priority;
 use rusqlite::Connection;
 
+use super::info::LoadedPayload;
 use super::queue;
 use super::row::{self, JobRow, Stored, millis_to_sql, select_job};
 use crate::{Reader, Result};
@@ -21,6 +24,15 @@ pub(super) const DELAYED: &str = select_job!(
      AND job.state = 0 AND job.blocked = 0 AND job.due > 0 AND job.due <= ?5
      ORDER BY job.due LIMIT ?4"
 );
+/// The clocks of the same jobs, from the index alone.
+pub(super) const READY_CLOCKS: &str = "SELECT hlc FROM job
+     WHERE queue = ?1 AND shard = ?2 AND priority = ?3
+     AND state = 0 AND blocked = 0 AND due = 0
+     ORDER BY hlc LIMIT ?4";
+pub(super) const DELAYED_CLOCKS: &str = "SELECT hlc FROM job
+     WHERE queue = ?1 AND shard = ?2 AND priority = ?3
+     AND state = 0 AND blocked = 0 AND due > 0 AND due <= ?5
+     ORDER BY due LIMIT ?4";
 /// The next moment for which a job of one priority waits.
 pub(super) const NEXT_DUE: &str = "SELECT due FROM job
      WHERE queue = ?1 AND shard = ?2 AND priority = ?3
@@ -47,23 +59,65 @@ impl Reader {
         let Some((queue, false)) = queue::find(&transaction, queue)? else {
             return Ok(Vec::new());
         };
+        let ready = of_shard(&transaction, (queue, shard), now, limit)?;
+        row::into_rows(&transaction, ready)
+    }
+
+    /// As [`Self::jobs_ready`] for several shards, with so many jobs at most for each, and with what each job
+    /// is to do.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`](crate::StoreError::Damaged) names the row that fails.
+    pub fn jobs_to_claim(
+        &self,
+        queue: &QueueName,
+        shards: &[(u8, usize)],
+        now: WallTime,
+    ) -> Result<Vec<(JobRow, LoadedPayload)>> {
+        let transaction = self.begin()?;
+        let Some((queue, false)) = queue::find(&transaction, queue)? else {
+            return Ok(Vec::new());
+        };
         let mut ready = Vec::new();
-        for priority in (0..=Priority::MAX.value()).rev() {
-            if ready.len() >= limit {
-                break;
-            }
-            let room = limit - ready.len();
-            ready.extend(of_priority(
-                &transaction,
-                (queue, shard, priority),
-                now,
-                room,
-            )?);
+        for (shard, limit) in shards {
+            ready.extend(of_shard(&transaction, (queue, *shard), now, *limit)?);
         }
-        let rows = ready
-            .into_iter()
-            .map(|stored| stored.into_row(&transaction));
-        rows.collect()
+        let rows = row::into_rows(&transaction, ready)?;
+        let ids: Vec<JobId> = rows.iter().map(|row| row.id).collect();
+        let payloads = self.payloads(&transaction, &ids)?;
+        Ok(rows.into_iter().zip(payloads).collect())
+    }
+
+    /// Which shards to claim how many jobs from, so that they are the `room` most urgent ones of the queue.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn shards_ready(
+        &self,
+        queue: &QueueName,
+        now: WallTime,
+        room: usize,
+    ) -> Result<Vec<(u8, usize)>> {
+        let transaction = self.begin()?;
+        let Some((queue, false)) = queue::find(&transaction, queue)? else {
+            return Ok(Vec::new());
+        };
+        let mut counts = BTreeMap::new();
+        let mut left = room;
+        for priority in (0..=Priority::MAX.value()).rev() {
+            let mut clocks: Vec<(i64, u8)> = Vec::new();
+            for shard in (0..SHARDS).filter(|_| left > 0) {
+                let of = (queue, shard, priority);
+                let found = clocks_of(&transaction, of, now, left)?;
+                clocks.extend(found.into_iter().map(|clock| (clock, shard)));
+            }
+            clocks.sort_unstable();
+            for (_, shard) in clocks.into_iter().take(left) {
+                *counts.entry(shard).or_default() += 1;
+                left -= 1;
+            }
+        }
+        Ok(counts.into_iter().collect())
     }
 
     /// The next moment after `now` at which a job of a queue may be run that must not yet; paused or
@@ -90,6 +144,43 @@ impl Reader {
         }
         Ok(next.map(WallTime))
     }
+}
+
+/// The jobs of a shard that may be claimed, the most urgent first.
+fn of_shard(
+    connection: &Connection,
+    (queue, shard): (i64, u8),
+    now: WallTime,
+    limit: usize,
+) -> Result<Vec<Stored>> {
+    let mut ready = Vec::new();
+    for priority in (0..=Priority::MAX.value()).rev() {
+        if ready.len() >= limit {
+            break;
+        }
+        let room = limit - ready.len();
+        let of = (queue, shard, priority);
+        ready.extend(of_priority(connection, of, now, room)?);
+    }
+    Ok(ready)
+}
+
+/// The clocks of the jobs of a shard and a priority that may be claimed.
+fn clocks_of(
+    connection: &Connection,
+    (queue, shard, priority): (i64, u8, u8),
+    now: WallTime,
+    limit: usize,
+) -> Result<Vec<i64>> {
+    let mut ready = connection.prepare_cached(READY_CLOCKS)?;
+    let clocks = ready.query_map((queue, shard, priority, limit), |row| row.get(0))?;
+    let mut clocks: Vec<i64> = clocks.collect::<Result<_, _>>()?;
+    let mut delayed = connection.prepare_cached(DELAYED_CLOCKS)?;
+    let due = (queue, shard, priority, limit, millis_to_sql(now.0));
+    for clock in delayed.query_map(due, |row| row.get(0))? {
+        clocks.push(clock?);
+    }
+    Ok(clocks)
 }
 
 fn of_priority(

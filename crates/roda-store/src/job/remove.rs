@@ -58,6 +58,7 @@ impl Appending<'_> {
              SELECT ?2, ?3, author, seq, ?4, hlc, kind FROM job_fact WHERE job = ?1",
             (stored.number, id.author.0, seq_to_sql(id.seq), stored.queue),
         )?;
+        self.has_orphans = None;
         self.run("DELETE FROM job_fact WHERE job = ?1", [stored.number])?;
         self.run("DELETE FROM job WHERE number = ?1", [stored.number])?;
         self.remove_blobs(&stored)?;

@@ -7,7 +7,7 @@ use roda_proto::{AuthorId, Hlc, WallTime};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::past::{self, PastLog};
-use super::row::{self, kind_to_sql};
+use super::row::{self, damaged, kind_to_sql};
 use super::{queue, rounds};
 use crate::append::Appending;
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
@@ -272,7 +272,10 @@ impl Appending<'_> {
             (id.author.0, seq_to_sql(id.seq)),
         )?;
         self.count(queue, past.state, -1);
-        self.add_push(queue, (id, push.hlc), &push.payload, &push.options)?;
+        let number = self.number_of(id)?;
+        let number = number.ok_or_else(|| damaged(id, "no batch holds its push"))?;
+        let job = (id, push.hlc);
+        self.add_push((queue, number), job, &push.payload, &push.options)?;
         Ok(true)
     }
 

@@ -22,7 +22,14 @@ macro_rules! select_job {
 }
 pub(crate) use select_job;
 
-pub(super) const BY_ID: &str = select_job!("WHERE job.author = ?1 AND job.seq = ?2");
+/// By the batch that would hold its push: see [`super::number`].
+pub(super) const BY_ID: &str = select_job!(
+    "WHERE job.number = (
+         SELECT batch.number * 65536 + ?2 - batch.first FROM batch
+         WHERE batch.author = (SELECT author.number FROM author WHERE author.id = ?1)
+         AND batch.first <= ?2 ORDER BY batch.first DESC LIMIT 1)
+     AND job.author = ?1 AND job.seq = ?2"
+);
 
 /// A job as it is stored.
 #[derive(Clone, Debug)]
@@ -106,6 +113,11 @@ impl Stored {
 
     /// The job as the rest of the program sees it.
     pub(crate) fn into_row(self, connection: &Connection) -> Result<JobRow> {
+        let queue = super::queue::name(connection, self.queue)?;
+        self.into_row_of(connection, queue)
+    }
+
+    fn into_row_of(self, connection: &Connection, queue: QueueName) -> Result<JobRow> {
         let id = self.id;
         let state = match (self.kind(), &self.key) {
             (StateKind::Duplicate, Some(key)) => {
@@ -121,7 +133,7 @@ impl Stored {
         let priority = Priority::new(self.priority);
         Ok(JobRow {
             id,
-            queue: super::queue::name(connection, self.queue)?,
+            queue,
             pushed: self.hlc,
             shard: self.shard,
             priority: priority.ok_or_else(|| damaged(id, "no such priority"))?,
@@ -135,6 +147,25 @@ impl Stored {
             },
         })
     }
+}
+
+/// Jobs as the rest of the program sees them. Those of one queue stand together mostly, so its name is
+/// looked up once.
+pub(crate) fn into_rows(connection: &Connection, jobs: Vec<Stored>) -> Result<Vec<JobRow>> {
+    let mut last: Option<(i64, QueueName)> = None;
+    let mut rows = Vec::with_capacity(jobs.len());
+    for stored in jobs {
+        let name = match &last {
+            Some((queue, name)) if *queue == stored.queue => name.clone(),
+            _ => {
+                let name = super::queue::name(connection, stored.queue)?;
+                last = Some((stored.queue, name.clone()));
+                name
+            }
+        };
+        rows.push(stored.into_row_of(connection, name)?);
+    }
+    Ok(rows)
 }
 
 pub(crate) fn damaged(job: JobId, what: impl std::fmt::Display) -> StoreError {

@@ -138,6 +138,14 @@ fn assert_all_indexed(reader: &Reader) {
             "job_ready (queue=? AND shard=? AND priority=?)",
         ),
         (
+            ready::READY_CLOCKS,
+            "COVERING INDEX job_ready (queue=? AND shard=? AND priority=?)",
+        ),
+        (
+            ready::DELAYED_CLOCKS,
+            "job_delayed (queue=? AND shard=? AND priority=? AND due>? AND due<?)",
+        ),
+        (
             ready::DELAYED,
             "job_delayed (queue=? AND shard=? AND priority=? AND due>? AND due<?)",
         ),
@@ -163,7 +171,8 @@ fn assert_all_indexed(reader: &Reader) {
             key::WINNER,
             "job_by_key (queue=? AND key=? AND duplicate=?)",
         ),
-        (row::BY_ID, "job_by_place (author=? AND seq=?)"),
+        (row::BY_ID, "batch_by_seq (author=? AND first<?)"),
+        (row::BY_ID, "SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"),
     ] {
         assert_indexed(reader, select, index);
     }

@@ -1,15 +1,14 @@
 //! A worker's side: claiming jobs, saving their progress, telling how they ended.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use roda_proto::WallTime;
 use roda_proto::job::{
-    AttemptId, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running, SHARDS,
-    StateKind, WorkerId, claim_lock, worker_lock,
+    AttemptId, Claimed, End, JobEntry, JobId, JobState, Outcome, PushOptions, Running, StateKind,
+    WorkerId, claim_lock, worker_lock,
 };
 use roda_proto::token::Fence;
-use roda_store::{JobRow, LoadedPayload, LoadedState, Reader, StoreError};
+use roda_store::{JobRow, LoadedPayload, LoadedState, QueueStats, Reader, StoreError};
 
 use super::calendar::next_round;
 use super::{LoadedProgress, Progress, Queue};
@@ -96,100 +95,113 @@ impl Queue {
         self.node.check_worker(hold)?;
         self.node.watch_workers(hold.worker);
         self.node.keep_copies(&self.name);
-        let mut offer = Offer::default();
-        let mut claimed = Vec::new();
-        let room = free.min(CLAIM_MAX);
-        for (row, running) in self.node.running_of(hold.worker).await? {
+        let look = self.look(hold.worker, free.min(CLAIM_MAX)).await?;
+        let mut offer = Offer {
+            is_paused: look.stats.as_ref().is_some_and(|stats| stats.paused),
+            // What is claimed now was waiting.
+            is_idle: look.stats.is_none_or(|stats| {
+                stats.count(StateKind::Waiting) + stats.count(StateKind::Running) == 0
+            }),
+            next_due: look.next_due,
+            ..Offer::default()
+        };
+        let known: HashSet<_> = known.iter().copied().collect();
+        let mut lost = Vec::new();
+        for (row, running) in look.running {
             let attempt = (row.id, running.attempt);
             if !known.contains(&attempt) {
-                claimed.push(attempt);
+                lost.push(attempt);
             } else if running.cancel_wanted {
                 offer.cancel.push(row.id);
             }
         }
-        let room = room.saturating_sub(claimed.len());
-        for (shard, count) in self.best_shards(room).await? {
-            claimed.extend(self.claim_shard(hold, shard, count).await?);
+        let room = free.min(CLAIM_MAX).saturating_sub(lost.len());
+        offer.jobs = self.node.claimed_jobs(lost).await?;
+        let shards = within(look.shards, room);
+        if !shards.is_empty() {
+            offer.jobs.extend(self.claim_shards(hold, shards).await?);
         }
-        offer.jobs = self.node.claimed_jobs(claimed).await?;
-        let queue = self.name.clone();
-        let (stats, next_due) = self
-            .node
-            .read(move |reader| Ok((reader.queue(&queue)?, reader.next_due(&queue, wall())?)))
-            .await?;
-        offer.is_paused = stats.as_ref().is_some_and(|stats| stats.paused);
-        offer.is_idle = stats.is_none_or(|stats| {
-            stats.count(StateKind::Waiting) + stats.count(StateKind::Running) == 0
-        });
-        offer.next_due = next_due;
         Ok(offer)
     }
 
-    /// From which shards to take how many, so that the most urgent jobs of the queue are taken. Looked at
-    /// without a lock: most of the time there is nothing.
-    async fn best_shards(&self, room: usize) -> Result<BTreeMap<u8, usize>> {
-        if room == 0 {
-            return Ok(BTreeMap::new());
-        }
+    /// All that there is to know before anything is claimed, without a lock: most of the time nothing is
+    /// ready.
+    async fn look(&self, worker: WorkerId, room: usize) -> Result<Look> {
         let queue = self.name.clone();
-        let mut ready = self
-            .node
+        self.node
             .read(move |reader| {
-                let mut ready = Vec::new();
-                for shard in 0..SHARDS {
-                    let rows = reader.jobs_ready(&queue, shard, wall(), room)?;
-                    ready.extend(rows.iter().map(|row| (row.priority, row.pushed, row.shard)));
-                }
-                Ok(ready)
+                let now = wall();
+                let shards = match room {
+                    0 => Vec::new(),
+                    _ => reader.shards_ready(&queue, now, room)?,
+                };
+                Ok(Look {
+                    running: running(reader.running_of(&worker)?),
+                    shards,
+                    stats: reader.queue(&queue)?,
+                    next_due: reader.next_due(&queue, now)?,
+                })
             })
-            .await?;
-        ready.sort_by_key(|&(priority, pushed, _)| (Reverse(priority), pushed));
-        let mut shards = BTreeMap::new();
-        for (_, _, shard) in ready.into_iter().take(room) {
-            *shards.entry(shard).or_default() += 1;
-        }
-        Ok(shards)
+            .await
     }
 
-    async fn claim_shard(
+    /// Claims from several shards at once, in one write.
+    async fn claim_shards(
         &self,
         hold: WorkerHold,
-        shard: u8,
-        room: usize,
-    ) -> Result<Vec<(JobId, AttemptId)>> {
-        let lock =
-            claim_lock(&self.name, shard).ok_or_else(|| Error::QueueName(self.name.clone()))?;
-        let guard = self.node.lock(lock).fresh().acquire().await?;
-        let ready = self.ready(shard, room).await?;
-        let claims = ready.iter().map(|row| row.job.next_claim(row.id));
-        let jobs: Vec<Claimed> = claims.collect();
+        shards: Vec<(u8, usize)>,
+    ) -> Result<Vec<ClaimedJob>> {
+        // In the same order everywhere, so that two workers never wait for each other.
+        let mut guards = BTreeMap::new();
+        for (shard, _) in &shards {
+            let lock = claim_lock(&self.name, *shard)
+                .ok_or_else(|| Error::QueueName(self.name.clone()))?;
+            guards.insert(*shard, self.node.lock(lock).fresh().acquire().await?);
+        }
+        let mut claims: BTreeMap<u8, Vec<Claimed>> = BTreeMap::new();
+        let mut jobs = Vec::new();
+        for mut ready in self.ready(shards).await? {
+            let Some(guard) = guards.get(&ready.shard) else {
+                continue;
+            };
+            ready.job.attempt = AttemptId {
+                fence: guard.fence(),
+                number: ready.claimed.number,
+            };
+            claims.entry(ready.shard).or_default().push(ready.claimed);
+            jobs.push(ready.job);
+        }
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        // Both locks live and die with the node's session; only force takes one away alone.
+        // All locks live and die with the node's session; only force takes one away alone.
         self.node.check_worker(hold)?;
-        let fence = guard.fence();
-        let claimed = jobs.iter().map(|claimed| {
-            let number = claimed.number;
-            (claimed.job, AttemptId { fence, number })
-        });
-        let claimed: Vec<_> = claimed.collect();
-        let entry = JobEntry::Claim {
-            worker: hold.worker,
-            fence,
-            shard,
-            jobs,
-        };
-        self.node.append_jobs(&self.name, entry).await?;
-        drop(guard);
+        let mut bodies = Vec::new();
+        for (shard, jobs) in claims {
+            let entry = JobEntry::Claim {
+                worker: hold.worker,
+                fence: guards[&shard].fence(),
+                shard,
+                jobs,
+            };
+            bodies.extend(entry.into_bodies().map_err(Error::JobEntry)?);
+        }
+        self.node.append_job_bodies(&self.name, bodies).await?;
+        drop(guards);
         self.node.check_worker(hold)?;
-        Ok(claimed)
+        Ok(jobs)
     }
 
-    async fn ready(&self, shard: u8, limit: usize) -> Result<Vec<JobRow>> {
+    async fn ready(&self, shards: Vec<(u8, usize)>) -> Result<Vec<Ready>> {
         let queue = self.name.clone();
         self.node
-            .read(move |reader| reader.jobs_ready(&queue, shard, wall(), limit))
+            .read(move |reader| {
+                let ready = reader.jobs_to_claim(&queue, &shards, wall())?;
+                let ready = ready
+                    .into_iter()
+                    .map(|(row, pushed)| Ready::new(reader, row, pushed));
+                ready.collect()
+            })
             .await
     }
 
@@ -201,11 +213,12 @@ impl Queue {
     pub async fn end(&self, hold: WorkerHold, ended: Vec<EndedAttempt>) -> Result<()> {
         self.node.check_worker(hold)?;
         let running = self.node.running_of(hold.worker).await?;
+        let running: HashMap<_, _> = running
+            .into_iter()
+            .map(|(row, one)| ((row.id, one.attempt), row))
+            .collect();
         let counted = |end: EndedAttempt| {
-            let mut running = running.iter();
-            let is_meant =
-                |(row, one): &&(JobRow, Running)| (row.id, one.attempt) == (end.id, end.attempt);
-            let (row, _) = running.find(is_meant)?;
+            let row = running.get(&(end.id, end.attempt))?;
             Some(End {
                 job: end.id,
                 attempt: end.attempt,
@@ -240,11 +253,7 @@ impl Node {
 
     async fn running_of(&self, worker: WorkerId) -> Result<Vec<(JobRow, Running)>> {
         let rows = self.read(move |reader| reader.running_of(&worker)).await?;
-        let running = rows.into_iter().filter_map(|row| match row.state {
-            JobState::Running(running) => Some((row, running)),
-            _ => None,
-        });
-        Ok(running.collect())
+        Ok(running(rows))
     }
 
     async fn claimed_jobs(&self, claimed: Vec<(JobId, AttemptId)>) -> Result<Vec<ClaimedJob>> {
@@ -262,6 +271,63 @@ impl Node {
     }
 }
 
+/// What a worker finds when it looks for work.
+struct Look {
+    /// What it runs, by what is stored.
+    running: Vec<(JobRow, Running)>,
+    /// From which shards to take how many, so that the most urgent jobs of the queue are taken.
+    shards: Vec<(u8, usize)>,
+    stats: Option<QueueStats>,
+    next_due: Option<WallTime>,
+}
+
+/// A job that is about to be claimed.
+struct Ready {
+    shard: u8,
+    claimed: Claimed,
+    /// With all but the attempt.
+    job: ClaimedJob,
+}
+
+impl Ready {
+    /// A claim changes nothing of what a worker has to know of the job.
+    fn new(
+        reader: &Reader,
+        row: JobRow,
+        pushed: LoadedPayload,
+    ) -> std::result::Result<Self, StoreError> {
+        let claimed = row.job.next_claim(row.id);
+        let attempt = AttemptId {
+            fence: Fence(0),
+            number: claimed.number,
+        };
+        Ok(Self {
+            shard: row.shard,
+            claimed,
+            job: job_of(reader, &row, attempt, pushed)?,
+        })
+    }
+}
+
+fn running(rows: Vec<JobRow>) -> Vec<(JobRow, Running)> {
+    let running = rows.into_iter().filter_map(|row| match row.state {
+        JobState::Running(running) => Some((row, running)),
+        _ => None,
+    });
+    running.collect()
+}
+
+/// No more than `room` jobs of all shards together.
+fn within(shards: Vec<(u8, usize)>, room: usize) -> Vec<(u8, usize)> {
+    let mut left = room;
+    let taken = shards.into_iter().map(|(shard, count)| {
+        let count = count.min(left);
+        left -= count;
+        (shard, count)
+    });
+    taken.filter(|(_, count)| *count > 0).collect()
+}
+
 fn claimed_job(
     reader: &Reader,
     id: JobId,
@@ -270,15 +336,23 @@ fn claimed_job(
     let (Some(pushed), Some(row)) = (reader.job_payload(id)?, reader.job_row(id)?) else {
         return Ok(None);
     };
-    let LoadedPayload { payload, options } = pushed;
-    Ok(Some(ClaimedJob {
-        id,
+    job_of(reader, &row, attempt, pushed).map(Some)
+}
+
+fn job_of(
+    reader: &Reader,
+    row: &JobRow,
+    attempt: AttemptId,
+    LoadedPayload { payload, options }: LoadedPayload,
+) -> std::result::Result<ClaimedJob, StoreError> {
+    Ok(ClaimedJob {
+        id: row.id,
         attempt,
         payload,
         options,
         tries: row.job.tries(),
-        progress: progress(reader, &row)?,
-    }))
+        progress: progress(reader, row)?,
+    })
 }
 
 /// From where a job goes on, if its newest checkpoint stands whole in its entry.

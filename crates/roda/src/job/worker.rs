@@ -10,7 +10,7 @@ use roda_proto::job::{AttemptId, JobId, OUTPUT_LEN_MAX, Outcome, WorkerId, worke
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::{ClaimedJob, EndedAttempt, LoadedProgress, Progress, Queue, WorkerHold};
+use super::{ClaimedJob, EndedAttempt, LoadedProgress, Offer, Progress, Queue, WorkerHold};
 use crate::driver::wall;
 use crate::error::{Error, Result};
 use crate::node::Node;
@@ -161,6 +161,7 @@ impl Queue {
             running: HashMap::new(),
             loading: JoinSet::new(),
             being_loaded: Vec::new(),
+            ended: Vec::new(),
         };
         let worked = tokio::select! {
             worked = shift.run(until, run) => worked,
@@ -184,6 +185,8 @@ struct Shift {
     loading: JoinSet<Result<(ClaimedJob, LoadedProgress)>>,
     // Invariant: names exactly the jobs of `loading`.
     being_loaded: Vec<(JobId, AttemptId)>,
+    /// Attempts that ended and are not recorded yet.
+    ended: Vec<EndedAttempt>,
 }
 
 struct Running {
@@ -216,10 +219,7 @@ impl Shift {
                 let taken = self.running.len() + self.loading.len();
                 self.options.jobs_at_once.saturating_sub(taken)
             };
-            let known = self.running.values();
-            let known = known.map(|one| (one.job.id, one.job.attempt));
-            let known: Vec<_> = known.chain(self.being_loaded.iter().copied()).collect();
-            let offer = self.queue.claim(self.hold, free, &known).await?;
+            let offer = self.record_and_claim(free).await?;
             self.cancel(&offer.cancel);
             for mut job in offer.jobs {
                 match job.progress.take() {
@@ -233,7 +233,7 @@ impl Shift {
             }
             tokio::select! {
                 () = &mut until, if !is_ending => is_ending = true,
-                Some(ended) = self.tasks.join_next_with_id() => self.settle(ended).await?,
+                Some(ended) = self.tasks.join_next_with_id() => self.settle(ended),
                 Some(loaded) = self.loading.join_next() => {
                     let loaded = loaded.map_err(|error| Error::Store(error.to_string()))?;
                     let (job, progress) = loaded?;
@@ -284,9 +284,8 @@ impl Shift {
         }
     }
 
-    /// Records one end, and all others that are there already.
-    async fn settle(&mut self, first: Joined) -> Result<()> {
-        let mut ended = Vec::new();
+    /// Takes in one end, and all others that are there already.
+    fn settle(&mut self, first: Joined) {
         let mut next = Some(first);
         while let Some(joined) = next {
             let (id, result) = match joined {
@@ -294,11 +293,29 @@ impl Shift {
                 Err(error) => (error.id(), Err(error)),
             };
             if let Some(running) = self.running.remove(&id) {
-                ended.push(attempt_ended(&running, result));
+                self.ended.push(attempt_ended(&running, result));
             }
             next = self.tasks.try_join_next_with_id();
         }
-        self.queue.end(self.hold, ended).await
+    }
+
+    /// Records the ends that were taken in, and meanwhile claims what comes next.
+    async fn record_and_claim(&mut self, free: usize) -> Result<Offer> {
+        let ended = std::mem::take(&mut self.ended);
+        let known = self.running.values();
+        let known = known.map(|one| (one.job.id, one.job.attempt));
+        let known = known.chain(self.being_loaded.iter().copied());
+        // By the log, those run until their end is recorded.
+        let known = known.chain(ended.iter().map(|one| (one.id, one.attempt)));
+        let known: Vec<_> = known.collect();
+        if ended.is_empty() {
+            return self.queue.claim(self.hold, free, &known).await;
+        }
+        let (recorded, offer) = tokio::join!(
+            self.queue.end(self.hold, ended),
+            self.queue.claim(self.hold, free, &known)
+        );
+        recorded.and(offer)
     }
 }
 

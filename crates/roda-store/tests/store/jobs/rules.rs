@@ -107,6 +107,45 @@ fn a_held_job_keeps_its_place_in_the_order() {
 }
 
 #[test]
+fn the_shards_to_claim_from_hold_the_most_urgent_jobs_and_what_they_are_to_do() {
+    let mut kit = Kit::new();
+    for number in 0..40_u64 {
+        let options = PushOptions {
+            priority: Priority::new(u8::try_from(number % 3).unwrap()).unwrap(),
+            not_before: WallTime(if number % 7 == 0 { NOW.0 - number } else { 0 }),
+            ..PushOptions::default()
+        };
+        kit.push(usize::try_from(number % 2).unwrap(), options);
+    }
+    let reader = kit.reader();
+    let mut urgent: Vec<_> = kit.ready().into_iter().map(|id| kit.row(id)).collect();
+    urgent.sort_by_key(|row| (std::cmp::Reverse(row.priority), row.pushed));
+    for room in [0, 1, 7, 20, 40, 1000] {
+        let shards = reader.shards_ready(&queue(), NOW, room).unwrap();
+        let mut expected = std::collections::BTreeMap::new();
+        for row in urgent.iter().take(room) {
+            *expected.entry(row.shard).or_insert(0) += 1;
+        }
+        assert_eq!(shards, Vec::from_iter(expected));
+        let claimable = reader.jobs_to_claim(&queue(), &shards, NOW).unwrap();
+        assert_eq!(claimable.len(), room.min(urgent.len()));
+        for (row, pushed) in claimable {
+            assert_eq!(row, kit.row(row.id));
+            assert_eq!(reader.job_payload(row.id).unwrap(), Some(pushed));
+        }
+    }
+    let paused = JobEntry::Pause { paused: true };
+    kit.say(0, &paused);
+    assert_eq!(reader.shards_ready(&queue(), NOW, 9).unwrap(), []);
+    assert!(
+        reader
+            .jobs_to_claim(&queue(), &[(0, 9), (1, 9)], NOW)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
 fn higher_priorities_come_first_and_then_who_waits_longer() {
     let mut kit = Kit::new();
     // With one key all are in one shard.
