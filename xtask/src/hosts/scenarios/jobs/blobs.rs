@@ -59,16 +59,16 @@ fn goes_on_elsewhere(stage: &Stage<'_>) -> Result<()> {
         stage.let_go(step)?;
         stage.wait_step(step + 1)?;
     }
-    stage.wait_here(second, &id, &[true, true])?;
+    stage.wait_here(second, &id, &[(3, true), (2, true)])?;
     // Nobody works there, so nobody needs them there.
-    stage.wait_here(third, &id, &[false, false])?;
+    stage.wait_here(third, &id, &[(3, false), (2, false)])?;
     kill(first)?;
     drop(doomed);
     stage.let_go_all()?;
     stage.wait_done(second, &id)?;
     let from = stage.began_from()?;
     ensure!(from == [0, 3], "attempts began from {from:?}");
-    stage.wait_here(second, &id, &[false, false])?;
+    stage.wait_here(second, &id, &[(4, false), (3, false)])?;
     dismiss(other)
 }
 
@@ -78,14 +78,14 @@ fn goes_on_from_the_one_before(stage: &Stage<'_>) -> Result<()> {
     let doomed = stage.work(first)?;
     let id = stage.push(third)?;
     stage.wait_step(1)?;
-    stage.wait_here(second, &id, &[false])?;
+    stage.wait_here(second, &id, &[(1, false)])?;
     let mut load = second.command(&["checkpoint", "load"]);
     load.env("RODA_JOB_ID", &id);
     let loaded = command::run(load, b"", SOON)?.success()?;
     ensure!(loaded.stdout == state(1), "another node loaded other bytes");
     stage.let_go(1)?;
     stage.wait_step(2)?;
-    stage.wait_here(second, &id, &[false, true])?;
+    stage.wait_here(second, &id, &[(2, false), (1, true)])?;
     kill(first)?;
     drop(doomed);
     stage.let_go_all()?;
@@ -165,15 +165,21 @@ impl<'s> Stage<'s> {
         })
     }
 
-    /// Waits until a node has those of the job's checkpoints.
-    fn wait_here(&self, node: &Node<'_>, id: &str, expected: &[bool]) -> Result<()> {
+    /// Waits until a node knows exactly these checkpoints of the job, by their steps, the newest first, and
+    /// has those that are marked.
+    fn wait_here(&self, node: &Node<'_>, id: &str, expected: &[(u32, bool)]) -> Result<()> {
         let what = format!("{} to have {expected:?} of {}", node.nick, self.queue);
         wait_for(&what, SOON, || {
             let shown = node.run(&["job", "show", id, "--json"], b"")?;
             let shown: Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
             let saved = shown.get("checkpoints").and_then(Value::as_array);
-            let here = saved.into_iter().flatten().map(|one| one["here"] == true);
-            Ok(if here.eq(expected.iter().copied()) {
+            let saved: Vec<_> = saved.into_iter().flatten().collect();
+            let is_expected = saved.len() == expected.len()
+                && expected
+                    .iter()
+                    .zip(&saved)
+                    .all(|((step, is_here), one)| one["done"] == *step && one["here"] == *is_here);
+            Ok(if is_expected {
                 Ok(())
             } else {
                 Err(shown.to_string())
