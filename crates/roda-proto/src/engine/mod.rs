@@ -13,6 +13,7 @@ mod copies;
 mod datagrams;
 mod frontier;
 mod keys;
+mod paths;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use copies::COPIES_AUTHORS_MAX;
 use copies::Copies;
 use frontier::Frontier;
 use keys::Keys;
+use paths::Paths;
 
 /// Requests of senders not proven to live now that are answered.
 const UNPROVEN_NACKS_PER_SECOND: u32 = 20;
@@ -93,6 +95,7 @@ pub struct Engine {
     outbox: Outbox,
     clock: Clock,
     beacons: Beacons,
+    paths: Paths,
     catch_ups: CatchUps,
     copies: Copies,
     frontier: Frontier,
@@ -168,7 +171,8 @@ impl Engine {
             logs: Logs::new(author, &recovered.heads, &recovered.frozen),
             outbox: Outbox::default(),
             clock: Clock::new(clock),
-            beacons: Beacons::new(&config, now.mono, &mut rng),
+            beacons: Beacons::new(&config, now.mono),
+            paths: Paths::new(&config, now.mono, &mut rng),
             catch_ups: CatchUps::default(),
             copies: Copies::default(),
             frontier: Frontier::new(clock),

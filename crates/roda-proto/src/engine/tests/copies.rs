@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::vec;
 
-use super::Net;
+use super::world::Net;
 use crate::engine::{Command, Input, Output};
 use crate::id::{AuthorId, Seq};
 use crate::log::Topic;
