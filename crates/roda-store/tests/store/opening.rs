@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use roda_proto::job::{JobKey, QueueName, StateKind};
 use roda_proto::{Hlc, Incarnation, Seq};
-use roda_store::{LoadedState, Reader, SCHEMA_VERSION, Store, StoreError};
+use roda_store::{JobsQuery, LoadedState, Reader, SCHEMA_VERSION, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::world::{Author, Home, identity, room, with_suffix};
@@ -251,6 +253,31 @@ fn a_database_of_schema_version_4_keeps_its_blobs() {
     let saved = running[0].job.checkpoints();
     assert_eq!((saved.len(), saved[0].blob), (2, Some(30_000)));
     assert_eq!(reader.blob(&saved[0].hash).unwrap(), Some(vec![7; 30_000]));
+    assert_eq!(reader.verify(|_| {}).unwrap().faults, [""; 0]);
+}
+
+#[test]
+fn a_database_of_schema_version_6_keeps_its_past_jobs_and_old_rounds() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/version-6.db");
+    let home = Home::copy_of(&fixture, &[""]);
+    let store = Store::open(&home.path()).unwrap();
+    let reader = store.reader().unwrap();
+    let queue = QueueName::new("work").unwrap();
+    let film = JobKey::new("film").unwrap();
+    let (past, _) = reader.push_by_key(&queue, &film).unwrap().unwrap();
+    assert_eq!(
+        reader.job_row(past).unwrap().unwrap().state.kind(),
+        StateKind::Done
+    );
+    let all = JobsQuery {
+        limit: 10,
+        ..JobsQuery::default()
+    };
+    let listed = reader.jobs(&all).unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].job.recurrence().unwrap().rounds, 300);
+    let kept = reader.retention(&queue).unwrap().unwrap();
+    assert_eq!(kept.over, Duration::from_secs(2 * 24 * 60 * 60));
     assert_eq!(reader.verify(|_| {}).unwrap().faults, [""; 0]);
 }
 
