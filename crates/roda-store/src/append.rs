@@ -76,7 +76,7 @@ impl<'t> Appending<'t> {
     fn apply(&mut self, record: &Record) -> Result<()> {
         match record {
             Record::Batch(batch) => self.batch(batch),
-            Record::Epoch(epoch) => self.epoch(epoch),
+            Record::Epoch(epoch) => put_epoch(self.transaction, epoch),
             Record::ForgetEpoch(tag) => self.run("DELETE FROM epoch WHERE tag = ?1", [tag.0]),
             Record::Void { author, above } => self.void(author, *above),
             Record::Clock(hlc) => self.run(
@@ -166,18 +166,6 @@ impl<'t> Appending<'t> {
                 seq_to_sql(piece.first),
                 piece.count
             ],
-        )
-    }
-
-    fn epoch(&self, epoch: &EpochRecord) -> Result<()> {
-        self.run(
-            "INSERT INTO epoch (tag, secret, created) VALUES (?1, ?2, ?3)
-             ON CONFLICT (tag) DO UPDATE SET secret = excluded.secret, created = excluded.created",
-            (
-                epoch.tag.0,
-                epoch.secret.as_slice(),
-                clock_to_sql(epoch.created),
-            ),
         )
     }
 
@@ -351,6 +339,20 @@ impl Topic {
             hlc_last: Hlc::ZERO,
         }
     }
+}
+
+/// Keeps a group key.
+pub(crate) fn put_epoch(connection: &Connection, epoch: &EpochRecord) -> Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO epoch (tag, secret, created) VALUES (?1, ?2, ?3)
+         ON CONFLICT (tag) DO UPDATE SET secret = excluded.secret, created = excluded.created",
+    )?;
+    insert.execute((
+        epoch.tag.0,
+        epoch.secret.as_slice(),
+        clock_to_sql(epoch.created),
+    ))?;
+    Ok(())
 }
 
 fn continues(head: &Head, batch: &Batch) -> Result<()> {

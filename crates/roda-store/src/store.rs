@@ -4,11 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use roda_proto::{Identity, Incarnation, Snapshot};
+use roda_proto::{EpochRecord, Identity, Incarnation, Snapshot};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 use crate::schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION};
-use crate::{Reader, Result, StoreError, connection, place, schema, snapshot};
+use crate::{Reader, Result, StoreError, append, connection, place, schema, settings, snapshot};
 
 /// The one writer of a database. While it lives, no other process can open a second one.
 ///
@@ -33,6 +33,20 @@ impl Store {
     /// [`StoreError::AlreadyExists`] if there is one, or the remains of one; nothing is left behind
     /// at `path` on any error.
     pub fn create(path: &Path, identity: &Identity) -> Result<Self> {
+        Self::create_with(path, identity, &[], &[])
+    }
+
+    /// As [`Self::create`], with group keys and settings ([`Self::set_meta`]) in it from the first moment on: no
+    /// crash leaves a database without them.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_with(
+        path: &Path,
+        identity: &Identity,
+        keys: &[EpochRecord],
+        meta: &[(&str, &str)],
+    ) -> Result<Self> {
         let path = connection::absolute(path)?;
         refuse_remains(&path)?;
         let lock = connection::lock(&path)?;
@@ -40,7 +54,7 @@ impl Store {
         // Built beside its place, so that a half-made database never stands there.
         let draft = connection::beside(&path, ".new");
         connection::remove_database(&draft)?;
-        if let Err(error) = write_draft(&draft, identity) {
+        if let Err(error) = write_draft(&draft, identity, keys, meta) {
             // The first error is the one to tell.
             let _removed = connection::remove_database(&draft);
             return Err(error.at(&draft));
@@ -239,7 +253,12 @@ pub(crate) fn exists(path: &Path) -> Result<bool> {
         .map_err(|error| StoreError::reading(path, error))
 }
 
-fn write_draft(path: &Path, identity: &Identity) -> Result<()> {
+fn write_draft(
+    path: &Path,
+    identity: &Identity,
+    keys: &[EpochRecord],
+    meta: &[(&str, &str)],
+) -> Result<()> {
     connection::private(OpenOptions::new().write(true).create_new(true))
         .open(path)
         .map_err(|error| StoreError::writing(path, error))?;
@@ -260,6 +279,12 @@ fn write_draft(path: &Path, identity: &Identity) -> Result<()> {
             place::of(path)?,
         ),
     )?;
+    for key in keys {
+        append::put_epoch(&connection, key)?;
+    }
+    for (key, value) in meta {
+        settings::put_meta(&connection, key, value)?;
+    }
     // Recorded in the header, so that even the first opening finds a database in WAL mode.
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection

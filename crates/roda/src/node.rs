@@ -1,5 +1,6 @@
 //! A running node.
 
+mod found;
 pub(crate) mod start;
 
 use std::path::{Path, PathBuf};

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use roda_proto::group::{InviteToken, founding_group_id, short_name};
+use roda_proto::group::InviteToken;
 use roda_proto::{
-    AuthorId, Command, EpochRecord, GroupId, Hlc, Identity, Incarnation, Record, Seq, Snapshot,
-    Topic, crypto,
+    AuthorId, Command, GroupId, Hlc, Identity, Incarnation, Seq, Snapshot, Topic, crypto,
 };
 use roda_store::{Contact, RaftLog, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use zeroize::Zeroizing;
 
+use super::found::Founding;
 use super::{Node, Shared};
 use crate::consensus::fresh_raft_id;
 use crate::driver::{CatchUp, Driver, FETCHED_MAX, Parts, Published, Request, wall};
@@ -52,7 +52,7 @@ const STARTED: &str = "started";
 const ORIGINAL_HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// What differs between a new, a joining and a returning node.
-struct Start {
+pub(super) struct Start {
     store: Store,
     net: Net,
     identity: TlsIdentity,
@@ -63,7 +63,7 @@ struct Start {
 
 impl Start {
     /// Of a node that needs nobody for it.
-    const fn alone(store: Store, net: Net, identity: TlsIdentity) -> Self {
+    pub(super) const fn alone(store: Store, net: Net, identity: TlsIdentity) -> Self {
         Self {
             store,
             net,
@@ -75,47 +75,6 @@ impl Start {
 }
 
 impl Node {
-    /// Makes a group and starts its first node.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyInGroup`], or why the home or the network cannot be used.
-    pub async fn create(home: &Path, name: &str, options: Options) -> Result<Self> {
-        let database = prepare(home)?;
-        if database.exists() {
-            return Err(Error::AlreadyInGroup(home.into()));
-        }
-        let seed = Zeroizing::new(random::bytes()?);
-        let identity = TlsIdentity::new(&seed).map_err(|error| Error::Store(error.to_string()))?;
-        let salt = random::bytes()?;
-        let name = short_name(name);
-        let group = founding_group_id(&identity.node(), &salt, &name);
-        let net = open_net(&group, &options)?;
-        let record = Identity {
-            seed,
-            incarnation: Incarnation(random::bytes()?),
-            group,
-            group_name: name.clone(),
-        };
-        let mut store =
-            Store::create(&database, &record).map_err(|error| Error::store(home, error))?;
-        store
-            .set_meta(VOTERS, TO_BE_FOUNDED)
-            .map_err(|error| Error::store(home, error))?;
-        let secret = Zeroizing::new(random::bytes()?);
-        let epoch = EpochRecord {
-            tag: crypto::epoch_tag(&secret),
-            secret,
-            created: Hlc::ZERO,
-        };
-        store
-            .append(&[Record::Epoch(epoch)])
-            .map_err(|error| Error::store(home, error))?;
-        let nick = options.nick.clone().unwrap_or_else(host_name);
-        let node = Self::start(home, Start::alone(store, net, identity), &options).await?;
-        node.command(Command::Found { salt, name, nick }).await?;
-        Ok(node)
-    }
-
     /// Joins a group; returns once a member has admitted this node and handed over the log.
     ///
     /// # Errors
@@ -151,14 +110,9 @@ impl Node {
             group: token.group,
             group_name: String::new(),
         };
-        let mut store =
-            Store::create(&database, &record).map_err(|error| Error::store(home, error))?;
-        let keys: Vec<Record> = epoch_records(&admission.keys)
-            .into_iter()
-            .map(Record::Epoch)
-            .collect();
-        store
-            .append(&keys)
+        // With the keys, a node that is stopped before it has the log gets it like any that was away.
+        let keys = epoch_records(&admission.keys);
+        let store = Store::create_with(&database, &record, &keys, &[])
             .map_err(|error| Error::store(home, error))?;
         let (sink, fetched) = mpsc::channel(FETCHED_MAX);
         let task = tokio::spawn(async move { admission.fetch(&sink).await });
@@ -211,9 +165,15 @@ impl Node {
         let identity = TlsIdentity::new(&snapshot.identity.seed)
             .map_err(|error| Error::Store(error.to_string()))?;
         let net = open_net(&snapshot.identity.group, &options)?;
+        let unfinished = Founding::unfinished(&store, &snapshot);
+        let unfinished = unfinished.map_err(|error| Error::store(home, error))?;
         let node = Self::start(home, Start::alone(store, net, identity), &options).await?;
         if restored.as_deref() == Some(TO_BE_STARTED) {
             node.make_way_for_the_original().await?;
+        }
+        if let Some(founding) = unfinished {
+            tracing::warn!("the group was not quite made when this node was stopped: going on");
+            node.found(founding, snapshot.identity.group_name).await?;
         }
         node.introduce(&options);
         Ok(node)
@@ -267,7 +227,7 @@ impl Node {
         self.shared.requests.downgrade()
     }
 
-    async fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
+    pub(super) async fn start(home: &Path, start: Start, options: &Options) -> Result<Self> {
         let Start {
             mut store,
             net,
@@ -430,7 +390,7 @@ fn publish(group: GroupId, contacts: &[Contact]) -> Published {
     }
 }
 
-fn open_net(group: &GroupId, options: &Options) -> Result<Net> {
+pub(super) fn open_net(group: &GroupId, options: &Options) -> Result<Net> {
     Net::open(group, &options.interfaces).map_err(|error| match error {
         OpenError::UnknownInterface(name) => Error::UnknownInterface(name),
         OpenError::Io(error) if error.kind() == std::io::ErrorKind::AddrInUse => Error::PortInUse,
