@@ -19,6 +19,7 @@ pub mod multicast;
 pub mod record;
 pub mod secure;
 pub mod stream;
+mod text;
 pub mod time;
 pub mod token;
 pub mod wire;

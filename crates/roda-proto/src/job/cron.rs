@@ -9,6 +9,7 @@ use core::fmt;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
+use crate::text::checked_text;
 use crate::time::{Hlc, WallTime};
 
 /// Most bytes of a [`CronExpr`].
@@ -43,38 +44,6 @@ impl CronExpr {
             None => Ok(Self(text.into())),
         }
     }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<C> Encode<C> for CronExpr {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        encoder: &mut minicbor::Encoder<W>,
-        _context: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        encoder.str(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for CronExpr {
-    fn decode(
-        decoder: &mut minicbor::Decoder<'b>,
-        _context: &mut C,
-    ) -> Result<Self, minicbor::decode::Error> {
-        Self::new(decoder.str()?)
-            .map_err(|_bad| minicbor::decode::Error::message("not a cron expression"))
-    }
-}
-
-impl fmt::Display for CronExpr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl fmt::Debug for CronExpr {
@@ -83,13 +52,7 @@ impl fmt::Debug for CronExpr {
     }
 }
 
-impl core::str::FromStr for CronExpr {
-    type Err = CronExprError;
-
-    fn from_str(text: &str) -> Result<Self, CronExprError> {
-        Self::new(text)
-    }
-}
+checked_text!(CronExpr, CronExprError, "not a cron expression");
 
 /// What is known of a job that comes again. From one due time to the end of what it began is a *round*;
 /// each has its own tries and checkpoints.

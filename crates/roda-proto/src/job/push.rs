@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use super::CronExpr;
+use crate::text::checked_text;
 use crate::time::WallTime;
 use crate::token::Priority;
 
@@ -53,37 +54,6 @@ impl JobKey {
             None => Ok(Self(text.into())),
         }
     }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<C> Encode<C> for JobKey {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        encoder: &mut minicbor::Encoder<W>,
-        _context: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        encoder.str(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for JobKey {
-    fn decode(
-        decoder: &mut minicbor::Decoder<'b>,
-        _context: &mut C,
-    ) -> Result<Self, minicbor::decode::Error> {
-        Self::new(decoder.str()?).map_err(|_bad| minicbor::decode::Error::message("not a key"))
-    }
-}
-
-impl fmt::Display for JobKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl fmt::Debug for JobKey {
@@ -92,13 +62,7 @@ impl fmt::Debug for JobKey {
     }
 }
 
-impl core::str::FromStr for JobKey {
-    type Err = JobKeyError;
-
-    fn from_str(text: &str) -> Result<Self, JobKeyError> {
-        Self::new(text)
-    }
-}
+checked_text!(JobKey, JobKeyError, "not a key");
 
 /// What becomes of a job whose worker died while it ran.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]

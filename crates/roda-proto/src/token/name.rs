@@ -6,6 +6,8 @@ use core::fmt;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
+use crate::text::checked_text;
+
 /// Longest lock name, in bytes.
 pub const LOCK_NAME_LEN_MAX: usize = 128;
 
@@ -54,38 +56,6 @@ impl LockName {
             None => Ok(Self(name.into())),
         }
     }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<C> Encode<C> for LockName {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        encoder: &mut minicbor::Encoder<W>,
-        _context: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        encoder.str(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for LockName {
-    fn decode(
-        decoder: &mut minicbor::Decoder<'b>,
-        _context: &mut C,
-    ) -> Result<Self, minicbor::decode::Error> {
-        Self::new(decoder.str()?)
-            .map_err(|_bad| minicbor::decode::Error::message("not a lock name"))
-    }
-}
-
-impl fmt::Display for LockName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl fmt::Debug for LockName {
@@ -94,13 +64,7 @@ impl fmt::Debug for LockName {
     }
 }
 
-impl core::str::FromStr for LockName {
-    type Err = LockNameError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::new(name)
-    }
-}
+checked_text!(LockName, LockNameError, "not a lock name");
 
 /// Number of a grant. Every later grant in the group has a larger one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode)]
