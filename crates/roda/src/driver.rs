@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use roda_proto::token::Frontier;
 use roda_proto::{
-    AuthorId, Batch, Command, CommandId, Config, Deadline, Destination, Engine, Event, Hlc,
-    Incarnation, Input, NodeId, Now, Output, Seed, Seq, Snapshot, Timestamp, Via, WallTime,
+    AuthorId, Batch, Command, CommandId, Config, Deadline, Destination, Engine, Hlc, Input, NodeId,
+    Now, Output, Seed, Seq, Snapshot, Via,
 };
 use roda_store::{Contact, Store, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -25,11 +25,15 @@ use crate::view::View;
 use crate::writer::{Writer, Written};
 
 mod catch_up;
+mod clock;
 mod copies;
+mod events;
+mod lives;
 mod reached;
 mod status;
 
 pub(crate) use catch_up::FETCHED_MAX;
+pub(crate) use clock::{now_instant, now_since, wall};
 use copies::{CopiesAnswer, Watched};
 use reached::Reached;
 
@@ -350,104 +354,6 @@ impl Driver {
         self.published.view.send_replace(view);
     }
 
-    fn on_event(&mut self, event: Event) {
-        match event {
-            Event::Done {
-                command,
-                first,
-                last,
-                hlc,
-            } => {
-                // Whoever gets the receipt may ask for the head at once.
-                self.publish_head();
-                self.answer(
-                    command,
-                    Ok(Receipt {
-                        author: self.engine.author(),
-                        first,
-                        last,
-                        hlc,
-                    }),
-                );
-            }
-            Event::Failed { command, error } => self.answer(command, Err(error.into())),
-            Event::Delivered(batch) => self.on_delivered(batch),
-            Event::Stable(hlc) => {
-                self.published.stable.send_replace(hlc);
-            }
-            Event::MembersChanged => {
-                self.members_changed = true;
-                self.look_again();
-            }
-            Event::CopiesChanged => self.watched.tell(&self.engine),
-            Event::EpochChanged(_) => self.members_changed = true,
-            Event::Contact {
-                node,
-                address,
-                stream,
-            } => self.on_contact(node, address, stream),
-            Event::CatchUp { peer, address } => self.start_catch_up(peer, address),
-            Event::Voided { author, above } => {
-                tracing::warn!(%author, %above, "entries of a removed member were taken back");
-                self.look_again();
-            }
-            Event::Forked(author) => {
-                let problem = format!(
-                    "author {author} signed two different logs; nothing more is accepted from it"
-                );
-                tracing::error!("{problem}");
-                self.problems.insert(format!("fork {author}"), problem);
-                self.look_again();
-            }
-            Event::Amnesia => self.reincarnate(),
-            Event::ClockAhead { node, by } => {
-                let problem = format!("the clock of {} is {} s ahead", node.short(), by.as_secs());
-                self.problems.insert(format!("clock {node}"), problem);
-            }
-            Event::Expelled => {
-                tracing::warn!("this node does not belong to the group any more");
-                let problem = "this node does not belong to the group any more".to_owned();
-                self.problems.insert("expelled".to_owned(), problem);
-                self.members_changed = true;
-            }
-            _newer => {}
-        }
-    }
-
-    fn on_delivered(&mut self, batch: Arc<Batch>) {
-        if batch.author == self.engine.author() {
-            self.publish_head();
-        }
-        let engine = &self.engine;
-        self.reached
-            .on_durable(batch.author, batch.last, |author, seq| {
-                engine.is_settled(author, seq)
-            });
-        if batch.has_jobs() {
-            self.published
-                .jobs
-                .send_modify(|count| *count = count.wrapping_add(1));
-        }
-        // Nobody may be listening.
-        let _none = self.published.delivered.send(batch);
-    }
-
-    fn publish_head(&self) {
-        let head = self.engine.head();
-        self.published.head.send_if_modified(|shown| {
-            let is_new = *shown != head;
-            *shown = head;
-            is_new
-        });
-    }
-
-    /// Some of what others wait for may never come now.
-    fn look_again(&mut self) {
-        let engine = &self.engine;
-        self.reached
-            .look_again(|author, seq| engine.is_settled(author, seq));
-    }
-
     /// Without room in the engine, or while it starts anew, requests wait in their bounded channel.
     fn takes_requests(&self) -> bool {
         self.engine.has_room() && !self.is_reincarnating
@@ -495,109 +401,6 @@ impl Driver {
         self.input(Input::Command(id, command));
     }
 
-    fn on_contact(&mut self, node: NodeId, address: SocketAddr, stream: SocketAddr) {
-        let Now { wall, .. } = self.now();
-        let contact = Contact {
-            node,
-            datagram: address,
-            stream,
-            heard: wall,
-        };
-        self.contacts.insert(node, contact);
-        self.published.contacts.send_modify(|contacts| {
-            contacts.insert(node, stream);
-        });
-        while self.contacts.len() > CONTACTS_MAX {
-            let oldest = self
-                .contacts
-                .values()
-                .min_by_key(|contact| contact.heard)
-                .map(|contact| contact.node);
-            if let Some(oldest) = oldest {
-                self.contacts.remove(&oldest);
-            }
-        }
-        self.writer
-            .run(move |store| store.save_contacts(&[contact]));
-    }
-
-    fn on_written(&mut self, written: Written) {
-        match written {
-            Written::Durable(ids) => {
-                for id in ids {
-                    self.input(Input::Persisted(id));
-                }
-            }
-            Written::Failed(error) => {
-                let error = Error::store(&self.home, error);
-                self.problems.insert("store".to_owned(), error.to_string());
-                self.fail_answers(&error);
-                self.failure = Some(error);
-                self.members_changed = true;
-                self.writer.reopen();
-            }
-            Written::Reopened(snapshot) => self.restart(*snapshot),
-        }
-    }
-
-    fn fail_answers(&mut self, error: &Error) {
-        for (_, answer) in std::mem::take(&mut self.answers) {
-            // Whoever asked may have given up.
-            let _gone = answer.send(Err(error.clone()));
-        }
-    }
-
-    /// Starts the engine again from what is on disk.
-    fn restart(&mut self, snapshot: Snapshot) {
-        let Ok(seed) = random::bytes() else {
-            self.is_stopping = true;
-            return;
-        };
-        let engine = Engine::new(self.config.clone(), Seed(seed), snapshot, self.now());
-        let old = std::mem::replace(&mut self.engine, engine);
-        if std::mem::take(&mut self.is_reincarnating) {
-            let kept = self.engine.inherit(old);
-            let lost = std::mem::take(&mut self.answers);
-            let (kept, lost): (BTreeMap<_, _>, BTreeMap<_, _>) = lost
-                .into_iter()
-                .partition(|(command, _)| kept.contains(command));
-            self.answers = lost;
-            self.fail_answers(&Error::Store(
-                "interrupted; look whether it was done".to_owned(),
-            ));
-            self.answers = kept;
-        }
-        self.failure = None;
-        self.problems.remove("store");
-        self.want_copies();
-        self.publish_head();
-        self.look_again();
-        if let Some(catch_up) = self.catch_up.take() {
-            catch_up.task.abort();
-        }
-        self.members_changed = true;
-        self.input(Input::Timeout);
-    }
-
-    /// Peers have more of this author than the database: what it was is over, begin anew.
-    fn reincarnate(&mut self) {
-        if self.failure.is_some() || self.is_reincarnating {
-            return;
-        }
-        tracing::warn!(
-            "peers know more of this node than its database: starting a new incarnation"
-        );
-        let text = "the database had forgotten entries; they come back from the peers";
-        self.problems.insert("amnesia".to_owned(), text.to_owned());
-        let Ok(incarnation) = random::bytes().map(Incarnation) else {
-            return;
-        };
-        self.is_reincarnating = true;
-        self.writer
-            .run(move |store| store.set_incarnation(incarnation));
-        self.writer.reopen();
-    }
-
     fn refresh(&mut self) {
         match self.net.refresh() {
             Ok(true) => {
@@ -608,35 +411,6 @@ impl Driver {
             Err(error) => tracing::warn!(%error, "cannot list interfaces"),
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the driver is where the clock is read"
-)]
-pub(crate) fn now_instant() -> Instant {
-    Instant::now()
-}
-
-/// Both clocks; the monotonic one counts from the driver's start.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the driver is where the clock is read"
-)]
-pub(crate) fn now_since(started: Instant) -> Now {
-    let mono = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let wall = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Now {
-        mono: Timestamp::from_micros(mono),
-        wall: WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
-    }
-}
-
-/// The wall clock alone.
-pub(crate) fn wall() -> WallTime {
-    now_since(now_instant()).wall
 }
 
 async fn sleep_until(at: Option<Instant>) {
