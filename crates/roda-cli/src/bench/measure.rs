@@ -90,7 +90,7 @@ pub(crate) async fn measure(
         size: args.size.into(),
         seconds: args.seconds,
         loss: args.loss,
-        iface: args.iface.clone(),
+        iface: args.runs.iface.clone(),
         port: 0,
         home: directory.join(name).display().to_string(),
     };

@@ -18,7 +18,7 @@ use crate::scratch::Scratch;
 
 pub(super) async fn run(app: &App, args: &BenchArgs) -> Result<()> {
     // A wrong interface should not wait for the first worker to find it.
-    net::find_interface(&args.iface)?;
+    net::find_interface(&args.runs.iface)?;
     let scratch = Scratch::new("bench")?;
     tokio::select! {
         result = measure_all(app, args, scratch.path()) => result,
@@ -48,7 +48,7 @@ async fn measure_all(app: &App, args: &BenchArgs, directory: &Path) -> Result<()
                 continue;
             }
             let mut runs = Vec::new();
-            for run in 0..args.runs {
+            for run in 0..args.runs.count {
                 let directory = directory.join(format!("{}-{receivers}-{run}", system.name()));
                 runs.push(one_run(system, receivers, args, &directory, nats.as_ref()).await?);
             }
@@ -106,7 +106,7 @@ fn print(
     if app.ui.json {
         let mut object = json!({
             "system": system.name(), "receivers": receivers, "size": args.size,
-            "loss": args.loss, "seconds": args.seconds, "runs": args.runs, "iface": args.iface,
+            "loss": args.loss, "seconds": args.seconds, "runs": args.runs.count, "iface": args.runs.iface,
         });
         let numbers = serde_json::to_value(result).expect("numbers are plain data");
         if let (Value::Object(object), Value::Object(numbers)) = (&mut object, numbers) {

@@ -49,7 +49,7 @@ pub(super) async fn measure(
     directory: &Path,
 ) -> Result<()> {
     let options = Options {
-        interfaces: vec![args.iface.clone()],
+        interfaces: vec![args.runs.iface.clone()],
         ..Options::default()
     };
     let node = Node::create(&directory.join("node"), "bench", options).await?;

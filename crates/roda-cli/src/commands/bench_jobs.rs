@@ -41,7 +41,7 @@ struct JobsMeasurement {
 
 pub(super) async fn run(app: &App, args: &BenchJobsArgs) -> Result<()> {
     // A wrong interface should not wait for the node to find it.
-    net::find_interface(&args.iface)?;
+    net::find_interface(&args.runs.iface)?;
     let scratch = Scratch::new("bench")?;
     let measured = async {
         match args.backlog {
@@ -57,7 +57,7 @@ pub(super) async fn run(app: &App, args: &BenchJobsArgs) -> Result<()> {
 
 async fn measure_all(app: &App, args: &BenchJobsArgs, directory: &Path) -> Result<()> {
     let mut runs = Vec::new();
-    for run in 0..args.runs {
+    for run in 0..args.runs.count {
         let directory = directory.join(run.to_string());
         std::fs::create_dir(&directory).map_err(|error| Failure::file(&directory, &error))?;
         runs.push(measure(args, &directory).await?);
@@ -78,7 +78,7 @@ async fn measure_all(app: &App, args: &BenchJobsArgs, directory: &Path) -> Resul
 async fn measure(args: &BenchJobsArgs, directory: &Path) -> Result<JobsMeasurement> {
     let fdatasync_per_s = disk_syncs_per_s(directory)?;
     let options = Options {
-        interfaces: vec![args.iface.clone()],
+        interfaces: vec![args.runs.iface.clone()],
         ..Options::default()
     };
     let node = Node::create(&directory.join("node"), "bench", options).await?;

@@ -16,7 +16,7 @@ use crate::scratch::Scratch;
 
 pub(super) async fn run(app: &App, args: &BenchLockArgs) -> Result<()> {
     // A wrong interface should not wait for the first process to find it.
-    net::find_interface(&args.iface)?;
+    net::find_interface(&args.runs.iface)?;
     let scratch = Scratch::new("bench")?;
     tokio::select! {
         result = measure_all(app, args, scratch.path()) => result,
@@ -30,7 +30,7 @@ async fn measure_all(app: &App, args: &BenchLockArgs, directory: &Path) -> Resul
     }
     for &contenders in &args.contenders {
         let mut runs = Vec::new();
-        for run in 0..args.runs {
+        for run in 0..args.runs.count {
             let directory = directory.join(format!("{contenders}-{run}"));
             std::fs::create_dir(&directory).map_err(|error| Failure::file(&directory, &error))?;
             runs.push(measure(contenders, args, &directory).await?);
@@ -71,7 +71,7 @@ fn print(app: &App, contenders: u16, args: &BenchLockArgs, median: &LockMeasurem
     if app.ui.json {
         let mut object = json!({
             "system": "roda", "contenders": contenders, "nodes": args.nodes.unwrap_or(contenders),
-            "seconds": args.seconds, "runs": args.runs, "iface": args.iface,
+            "seconds": args.seconds, "runs": args.runs.count, "iface": args.runs.iface,
         });
         let numbers = serde_json::to_value(median).expect("numbers are plain data");
         if let (Value::Object(object), Value::Object(numbers)) = (&mut object, numbers) {

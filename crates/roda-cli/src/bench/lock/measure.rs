@@ -145,7 +145,7 @@ impl Run<'_> {
             part,
             directory: directory.to_owned(),
             home: directory.join(format!("node-{number}")),
-            iface: self.args.iface.clone(),
+            iface: self.args.runs.iface.clone(),
             voters: self.args.voters,
             contenders,
         }))
