@@ -71,9 +71,11 @@ impl Worker {
 pub(super) async fn play(show: &Show<'_>, stage: &Stage) -> Result<Resumed> {
     let [pushes, works, goes_on] = NODES;
     show.act("demo-job", &[("node", works.into())]).await?;
-    show.command(pushes, &format!("push {QUEUE} clip-1"))
+    show.command(pushes, &format!("push {QUEUE} clip-1 --copies 3"))
         .await?;
-    let id = stage.run(0, &["push", QUEUE, "clip-1"], "").await?;
+    // A worker that has not heard of the job yet would take the queue for idle.
+    let push = ["push", QUEUE, "clip-1", "--copies", "3"];
+    let id = stage.run(0, &push, "").await?;
     show.command(works, &format!("work {QUEUE} -- ./render"))
         .await?;
     let mut first = Worker::start(stage, 1)?;
