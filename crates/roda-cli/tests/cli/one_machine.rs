@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::roda::{Ended, Home};
@@ -163,6 +164,19 @@ fn a_killed_node_starts_again_and_has_everything() {
         "also when stopped"
     );
     assert_eq!(home.ok(&["down"]), "No node was running.\n");
+}
+
+#[test]
+fn a_command_that_has_started_the_node_ends_by_a_signal() {
+    let home = Home::new();
+    home.create("ana");
+    home.ok(&["say", "log", "x"]);
+    for signal in [Signal::INT, Signal::TERM] {
+        home.ok(&["down"]);
+        let mut follower = home.follow("log");
+        follower.take(1);
+        assert_eq!(follower.end_by(signal), Some(signal.as_raw()));
+    }
 }
 
 #[test]
