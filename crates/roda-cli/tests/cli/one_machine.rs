@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::roda::{Ended, Home};
+use crate::roda::{Ended, Home, Lines};
 
 fn parsed(lines: &str) -> Vec<Value> {
     lines
@@ -180,6 +180,15 @@ fn a_command_that_has_started_the_node_ends_by_a_signal() {
 }
 
 #[test]
+fn a_node_in_the_foreground_says_whose_it_is() {
+    let home = Home::new();
+    home.create("ana");
+    home.ok(&["down"]);
+    let node = Lines::of(home.command(&["up"]));
+    assert!(node.take(1)[0].starts_with("Ready: “tests”, process "));
+}
+
+#[test]
 fn only_the_owner_can_reach_the_control_socket() {
     let home = Home::new();
     home.create("ana");
@@ -297,7 +306,7 @@ fn piped_chat_sends_its_lines_and_shows_everything_once() {
     homes[1].join(&homes[0], "bia");
     let mut command = homes[1].command(&["chat", "sala", "--json"]);
     command.stdin(std::process::Stdio::piped());
-    let chat = crate::roda::Lines::of(command);
+    let chat = Lines::of(command);
     homes[0].ok(&["say", "sala", "before or after"]);
     let follower = homes[1].follow("sala");
     follower.take(1);
