@@ -345,6 +345,13 @@ fn a_mirror_is_listed_and_stopped() {
     assert_eq!(home.ok(&["mirror"]), "");
     let ended = home.run(&["mirror", "t", &path, "--stop"]);
     assert!(ended.stderr.contains("is no mirror"), "{}", ended.stderr);
+    let nowhere = home.file("missing").join("t.log").display().to_string();
+    let ended = home.run(&["mirror", "t", &nowhere]);
+    assert!(
+        ended.stderr.contains("/missing: No such file or directory"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
