@@ -136,9 +136,13 @@ async fn launch(home: &Home, start: &Start, verbose: u8) -> Result<Started> {
         .current_dir("/")
         .spawn()
         .map_err(|error| Failure::new("daemon-start").with("reason", error.to_string()))?;
-    tokio::select! {
-        answer = talk_to_child(&mut child, start, home) => answer,
-        failure = ended_by_signal() => Err(failure),
+    match start.origin {
+        // Nothing to clean up, and a handler once set would keep Ctrl-C from whatever the command does next.
+        Origin::Open => talk_to_child(&mut child, start, home).await,
+        Origin::Create { .. } | Origin::Join { .. } => tokio::select! {
+            answer = talk_to_child(&mut child, start, home) => answer,
+            failure = ended_by_signal() => Err(failure),
+        },
     }
 }
 
@@ -323,6 +327,8 @@ impl Running {
 }
 
 /// Waits for the signal that ends this command, for those that have something to clean up.
+///
+/// From then on these signals do nothing else in this process, also when the wait is over.
 pub(crate) async fn ended_by_signal() -> Failure {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         // Without a handler the signal ends the process, which is its purpose.

@@ -204,7 +204,7 @@ fn unusable(file: &Path, error: StoreError) -> Error {
             path: file.into(),
             reason,
         },
-        StoreError::Missing(path) => Error::file(&path, &std::io::ErrorKind::NotFound.into()),
+        StoreError::Missing(path) => Error::file(&path, &rustix::io::Errno::NOENT.into()),
         other => Error::store(file, other),
     }
 }

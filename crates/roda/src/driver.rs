@@ -157,7 +157,7 @@ impl Driver {
         let seed = Seed(random::bytes()?);
         let engine = Engine::new(config.clone(), seed, parts.snapshot, now_since(started));
         parts.published.head.send_replace(engine.head());
-        Ok(Self {
+        let driver = Self {
             engine,
             config,
             home: parts.home,
@@ -187,7 +187,10 @@ impl Driver {
             loss: parts.loss,
             dice: u64::from_le_bytes(random::bytes()?) | 1,
             is_stopping: false,
-        })
+        };
+        // Whoever has the handle may ask at once who belongs to the group.
+        driver.publish_view();
+        Ok(driver)
     }
 
     fn now(&self) -> Now {

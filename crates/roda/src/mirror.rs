@@ -343,7 +343,7 @@ fn check_folder(path: &Path) -> Result<()> {
     match path.parent() {
         Some(folder) if !folder.is_dir() => Err(Error::file(
             folder,
-            &io::Error::from(io::ErrorKind::NotFound),
+            &io::Error::from(rustix::io::Errno::NOENT),
         )),
         Some(_) | None => Ok(()),
     }

@@ -173,6 +173,16 @@ async fn until_lines(path: &Path, count: usize) {
     timeout(PATIENCE, waiting).await.expect("the mirror grows");
 }
 
+#[tokio::test]
+async fn a_node_knows_the_name_of_its_group_as_soon_as_it_is_open() {
+    let home = tempfile::tempdir().unwrap();
+    let node = Node::create(home.path(), "tests", options("ana"));
+    node.await.unwrap().shutdown().await.unwrap();
+    let node = Node::open(home.path(), options("ana")).await.unwrap();
+    assert_eq!(node.group_name(), "tests");
+    node.shutdown().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_member_is_told_and_a_home_cannot_join_twice() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -36,9 +36,23 @@ pub(crate) fn parse(arguments: &[OsString], ui: &Ui) -> Result<Parsed, Failure> 
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 Ok(Parsed::Text(error.to_string(), Exit::Usage))
             }
+            ErrorKind::MissingSubcommand => match bare_help(&mut command, arguments) {
+                Some(help) => Ok(Parsed::Text(help, Exit::Usage)),
+                None => Err(usage_failure(&error, command_name(arguments))),
+            },
             _ => Err(usage_failure(&error, command_name(arguments))),
         },
     }
+}
+
+/// The help of a command that was given nothing at all. With `RODA_HOME` set clap takes an option for given, and
+/// does not print it by itself.
+fn bare_help(command: &mut Command, arguments: &[OsString]) -> Option<String> {
+    let mut at = command;
+    for name in arguments.iter().skip(1) {
+        at = at.find_subcommand_mut(name)?;
+    }
+    Some(at.render_help().to_string())
 }
 
 /// The value of an option that must be known before the arguments are parsed.
@@ -194,6 +208,10 @@ fn localise_usage(command: &mut Command, options: &str, subcommand: &str) {
 fn usage_failure(error: &clap::Error, command: Option<&str>) -> Failure {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) if kind == ContextKind::SuggestedSubcommand => {
+            // The text has quotes around all of it.
+            texts.join("”, “")
+        }
         Some(ContextValue::Strings(texts)) => texts.join(", "),
         Some(ContextValue::StyledStr(text)) => text.to_string(),
         Some(ContextValue::Number(number)) => number.to_string(),

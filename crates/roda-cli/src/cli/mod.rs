@@ -10,6 +10,7 @@ pub(crate) mod parse;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use roda::LockName;
 
@@ -74,7 +75,7 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "IFACE")]
     pub(crate) iface: Vec<String>,
     /// Name for people.
-    #[arg(long, value_name = "NICK")]
+    #[arg(long, value_name = "NICK", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) nick: Option<String>,
     /// How long locks outlive a lost machine.
     #[arg(long, value_name = "NETWORK")]

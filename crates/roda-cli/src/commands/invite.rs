@@ -3,10 +3,13 @@
 use super::App;
 use crate::api::types::{InviteReply, InviteRequest};
 use crate::cli::parse;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 
 pub(super) async fn run(app: &App, uses: u32, expires: &str) -> Result<()> {
     let lifetime = parse::duration(expires)?;
+    if lifetime.is_zero() {
+        return Err(Failure::new("usage-expires").with("value", expires));
+    }
     let wish = InviteRequest {
         uses,
         lifetime_ms: u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX),

@@ -55,10 +55,12 @@ fn read_token(app: &App, argument: Option<String>) -> Result<String> {
             if !super::is_interactive() {
                 return Err(Failure::new("usage-no-token"));
             }
-            let prompt = app.ui.text("join-prompt", &[]);
-            // A closed standard error only loses the prompt.
-            drop(write!(io::stderr(), "{prompt} "));
         }
+    }
+    if super::is_interactive() {
+        let prompt = app.ui.text("join-prompt", &[]);
+        // A closed standard error only loses the prompt.
+        drop(write!(io::stderr(), "{prompt} "));
     }
     let mut line = String::new();
     io::stdin()

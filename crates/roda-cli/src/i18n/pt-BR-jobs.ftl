@@ -52,7 +52,7 @@ help-work-examples =
       roda work miniaturas -j 4 -- ./faz-miniatura
       roda work correio --timeout 30s -- sendmail -t
       roda work codificar --idle-exit -- xargs -I ARQUIVO flac ARQUIVO
-help-jobs = Lista tarefas, as mais novas primeiro
+help-jobs = Lista tarefas, fila por fila, as mais novas de cada uma primeiro
 help-jobs-queue = Só as desta fila (padrão: todas)
 help-jobs-state = Só as que estão waiting (esperam), running (rodam), done (feitas), dead (mortas), cancelled (canceladas), held (retidas) ou duplicate (repetidas)
 help-jobs-lines = No máximo N; 0: todas (padrão: 100)
@@ -277,7 +277,7 @@ error-job-ended = a tarefa { $job } já terminou ({ $state })
     .hint = “roda job show { $job }” diz como; uma morta roda de novo com “roda job retry { $job }”
 error-job-is-duplicate = a tarefa { $job } repete { $counts }, que é a que conta
     .hint = use essa: roda job show { $counts }
-error-job-not-ended = a tarefa { $job } está em { $state }, e por isso não pode ser tentada de novo
+error-job-not-ended = a tarefa { $job } não pode ser tentada de novo, pois seu estado é “{ $state }”
     .hint = só as mortas, canceladas ou retidas podem; “roda job cancel { $job }” encerra uma que roda
 error-job-attempt-over = a tentativa { $attempt } da tarefa { $job } acabou: ela não vale mais
     .hint = nada foi guardado; encerre este processo, a tarefa roda em outro lugar ou terminou
@@ -287,7 +287,7 @@ error-job-round-is-dead = esta rodada da tarefa { $job } está morta: falhou dem
     .hint = a próxima rodada vem do mesmo jeito; “roda job show { $job }” diz quando, “roda job log { $job }” o que ela imprimiu
 error-job-is-cancelled = a tarefa { $job } foi cancelada
     .hint = “roda job retry { $job }” a executa mesmo assim
-error-job-wait-timeout = a tarefa { $job } não terminou a tempo: está em { $state }
+error-job-wait-timeout = a tarefa { $job } não terminou a tempo: seu estado é “{ $state }”
     .hint = espere mais com --timeout D, ou veja o que a segura: roda job show { $job }
 error-checkpoint-too-long = um ponto salvo tem no máximo { $most } bytes; este tem mais
     .hint = ponha os dados em um arquivo que todos os trabalhadores veem e o caminho dele no ponto salvo

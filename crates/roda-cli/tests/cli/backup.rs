@@ -160,7 +160,7 @@ fn what_cannot_be_restored_is_refused_and_no_home_is_made() {
         &restore(&target, &home.path().join("roda.db")),
         "the database of a node",
     );
-    refused(&restore(&target, &home.file("none")), "none");
+    refused(&restore(&target, &home.file("none")), "none: No such file");
     assert!(!target.path().exists());
     fs::create_dir(target.path()).unwrap();
     fs::write(target.path().join("photo.jpg"), b"mine").unwrap();

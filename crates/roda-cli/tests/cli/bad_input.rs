@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::roda::{Home, roda, run};
+use crate::roda::{Ended, Home, roda, run};
 
 /// Code, first line and whether there is a hint.
 #[track_caller]
@@ -53,6 +53,16 @@ fn mistyped_commands_and_options() {
         "error: “0” is no value for “--uses <N>”",
     );
     check(
+        &["invite", "--expires", "0s"],
+        2,
+        "error: an invite that is valid for 0s lets nobody in",
+    );
+    check(
+        &["create", "--nick", ""],
+        2,
+        "error: “--nick <NICK>” needs a value",
+    );
+    check(
         &["invite", "--uses"],
         2,
         "error: “--uses <N>” needs a value",
@@ -73,6 +83,28 @@ fn mistyped_commands_and_options() {
         2,
         "error: this command starts a node, and --no-spawn forbids it",
     );
+}
+
+#[test]
+fn all_commands_that_are_alike_are_named() {
+    let ended = run(&["jbos"]);
+    assert_eq!(
+        ended.stderr.lines().nth(1),
+        Some("hint: did you mean “job”, “jobs”?")
+    );
+}
+
+#[test]
+fn a_command_alone_prints_its_help_also_with_a_home_in_the_environment() {
+    for arguments in [&[] as &[&str], &["job"], &["queue"], &["bench"]] {
+        let without = run(arguments);
+        let with = roda().args(arguments).env("RODA_HOME", "/x").output();
+        let with = Ended::from(with.unwrap());
+        assert_eq!(with.code, Some(2));
+        assert!(with.stdout.contains("Usage: roda"), "{}", with.stderr);
+        assert_eq!((with.code, with.stdout), (without.code, without.stdout));
+    }
+    check(&[], 2, "error: a command is missing");
 }
 
 #[test]
@@ -201,7 +233,7 @@ fn errors_are_json_too_and_never_translated() {
 
 #[test]
 fn the_language_follows_the_option_before_the_environment() {
-    let first = |ended: crate::roda::Ended| ended.stderr.lines().next().unwrap().to_owned();
+    let first = |ended: Ended| ended.stderr.lines().next().unwrap().to_owned();
     let english = "error: there is no command “satus”";
     let portuguese = "erro: não existe o comando “satus”";
     assert_eq!(first(run(&["satus"])), english);

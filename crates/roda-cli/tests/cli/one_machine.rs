@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::roda::{Ended, Home};
+use crate::roda::{Ended, Home, Lines};
 
 fn parsed(lines: &str) -> Vec<Value> {
     lines
@@ -166,6 +167,28 @@ fn a_killed_node_starts_again_and_has_everything() {
 }
 
 #[test]
+fn a_command_that_has_started_the_node_ends_by_a_signal() {
+    let home = Home::new();
+    home.create("ana");
+    home.ok(&["say", "log", "x"]);
+    for signal in [Signal::INT, Signal::TERM] {
+        home.ok(&["down"]);
+        let mut follower = home.follow("log");
+        follower.take(1);
+        assert_eq!(follower.end_by(signal), Some(signal.as_raw()));
+    }
+}
+
+#[test]
+fn a_node_in_the_foreground_says_whose_it_is() {
+    let home = Home::new();
+    home.create("ana");
+    home.ok(&["down"]);
+    let node = Lines::of(home.command(&["up"]));
+    assert!(node.take(1)[0].starts_with("Ready: “tests”, process "));
+}
+
+#[test]
 fn only_the_owner_can_reach_the_control_socket() {
     let home = Home::new();
     home.create("ana");
@@ -283,7 +306,7 @@ fn piped_chat_sends_its_lines_and_shows_everything_once() {
     homes[1].join(&homes[0], "bia");
     let mut command = homes[1].command(&["chat", "sala", "--json"]);
     command.stdin(std::process::Stdio::piped());
-    let chat = crate::roda::Lines::of(command);
+    let chat = Lines::of(command);
     homes[0].ok(&["say", "sala", "before or after"]);
     let follower = homes[1].follow("sala");
     follower.take(1);
@@ -322,6 +345,13 @@ fn a_mirror_is_listed_and_stopped() {
     assert_eq!(home.ok(&["mirror"]), "");
     let ended = home.run(&["mirror", "t", &path, "--stop"]);
     assert!(ended.stderr.contains("is no mirror"), "{}", ended.stderr);
+    let nowhere = home.file("missing").join("t.log").display().to_string();
+    let ended = home.run(&["mirror", "t", &nowhere]);
+    assert!(
+        ended.stderr.contains("/missing: No such file or directory"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

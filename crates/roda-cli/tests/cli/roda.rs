@@ -1,10 +1,13 @@
 //! Runs the binary.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The command with an environment in which nothing of the tester's remains.
 pub(crate) fn roda() -> Command {
@@ -134,9 +137,9 @@ impl Home {
     /// Ends the node without a warning.
     pub(crate) fn kill(&self) {
         let pid = self.status()["pid"].as_i64().unwrap();
-        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
         let mut ended = [rustix::event::PollFd::new(
             &pidfd,
             rustix::event::PollFlags::IN,
@@ -198,6 +201,17 @@ impl Lines {
             }
         }
         taken
+    }
+
+    /// Sends it a signal; the one that it died of, `None` if it goes on or ends of itself.
+    pub(crate) fn end_by(&mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        // The output ends with the process.
+        let ended = self.lines.recv_timeout(PATIENCE);
+        if !matches!(ended, Err(RecvTimeoutError::Disconnected)) {
+            return None;
+        }
+        self.child.wait().unwrap().signal()
     }
 }
 
