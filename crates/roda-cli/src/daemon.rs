@@ -8,11 +8,12 @@ use std::fs::File;
 use std::future::Future;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roda::{InviteToken, Node};
+use roda::{InviteToken, Node, Options};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::pipe;
@@ -183,7 +184,10 @@ pub(crate) async fn run_as_child(home: Home) -> Result<()> {
     let mut rest = [0];
     let opened = tokio::select! {
         opened = open(&home, start) => opened,
-        _ = input.read(&mut rest) => return Err(Failure::interrupted()),
+        _ = input.read(&mut rest) => {
+            home.forget_config_unless_begun();
+            return Err(Failure::interrupted());
+        }
     };
     let running = match opened {
         Ok(running) => running,
@@ -229,17 +233,23 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
     let path = home.path();
     // Before the group knows this node again, and long before anybody gets a lock from it.
     kill_leftovers(home).await?;
-    let node = match start.origin {
-        Origin::Open => Node::open(path, options).await?,
-        Origin::Create { name } => Node::create(path, &name, options).await?,
-        Origin::Join { token, timeout_ms } => {
-            let token = InviteToken::parse(&token)?;
-            Node::join(path, &token, Duration::from_millis(timeout_ms), options).await?
+    let begins = !matches!(start.origin, Origin::Open) && !home.has_database();
+    if begins {
+        // If this is interrupted, a later start goes on with it, over the same interfaces.
+        home.save_config(&config)?;
+    }
+    let node = match begin(path, start.origin, options).await {
+        Ok(node) => node,
+        Err(failure) => {
+            if begins {
+                home.forget_config_unless_begun();
+            }
+            return Err(failure);
         }
     };
     let prepare = || {
-        // Only settings with which a start has succeeded are remembered.
-        if config != saved {
+        // Of a node that was there before, only settings with which a start has succeeded are remembered.
+        if config != saved && !begins {
             home.save_config(&config)?;
         }
         home.ensure_socket_directory()?;
@@ -264,6 +274,17 @@ pub(crate) async fn open(home: &Home, start: Start) -> Result<Running> {
             Err(failure)
         }
     }
+}
+
+async fn begin(path: &Path, origin: Origin, options: Options) -> Result<Node> {
+    Ok(match origin {
+        Origin::Open => Node::open(path, options).await?,
+        Origin::Create { name } => Node::create(path, &name, options).await?,
+        Origin::Join { token, timeout_ms } => {
+            let token = InviteToken::parse(&token)?;
+            Node::join(path, &token, Duration::from_millis(timeout_ms), options).await?
+        }
+    })
 }
 
 /// Kills what an earlier run of this node left running under its holds.

@@ -127,6 +127,7 @@ impl Home {
     /// Takes back [`Self::ensure`] after a failed start: removes our own files and, if then empty,
     /// the directory. Whatever else is in it stays.
     pub(crate) fn discard(&self) {
+        self.forget_config_unless_begun();
         for name in [LOCK, LOG, DATABASE_LOCK] {
             // A leftover is harmless, so a failure here is not worth hiding the first error.
             drop(fs::remove_file(self.path.join(name)));
@@ -138,11 +139,16 @@ impl Home {
     pub(crate) fn is_inhabited(&self) -> bool {
         fs::read_dir(&self.path).is_ok_and(|entries| {
             entries.flatten().any(|entry| {
-                ![LOCK, LOG, DATABASE_LOCK]
+                ![LOCK, LOG, DATABASE_LOCK, CONFIG]
                     .map(AsRef::as_ref)
                     .contains(&entry.file_name().as_os_str())
             })
         })
+    }
+
+    /// Whether a node was made here, or at least begun.
+    pub(crate) fn has_database(&self) -> bool {
+        self.path.join(DATABASE).exists()
     }
 
     /// Where the control socket is. Usually in the home; if that path is too long for a socket
@@ -252,6 +258,13 @@ impl Home {
         drop(fs::remove_file(self.path.join(CONFIG)));
     }
 
+    /// As [`Self::forget_config`], if no node was made here.
+    pub(crate) fn forget_config_unless_begun(&self) {
+        if !self.has_database() {
+            self.forget_config();
+        }
+    }
+
     /// Remembers `config`; after a crash the file is the old one or the new one.
     pub(crate) fn save_config(&self, config: &Config) -> Result<()> {
         let path = self.path.join(CONFIG);
@@ -275,6 +288,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 const SOCKET: &str = "control.sock";
 const LOCK: &str = "start.lock";
+const DATABASE: &str = "roda.db";
 /// Beside the database, and left behind where making one failed.
 const DATABASE_LOCK: &str = "roda.db.lock";
 const LOG: &str = "daemon.log";
