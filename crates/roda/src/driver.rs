@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
+use crate::home::DATABASE;
 use crate::link::Contacts;
 use crate::net::{Net, REFRESH_INTERVAL, REJOIN_INTERVAL, RecvBatch};
 use crate::random;
@@ -229,14 +230,26 @@ impl Driver {
                 () = sleep_until(wakes_at) => self.input(Input::Timeout),
                 _ = refresh.tick() => self.refresh(),
                 _ = rejoin.tick() => self.net.rejoin(),
-                // Who is heard changes without an event.
-                _ = presence.tick() => self.members_changed = true,
+                _ = presence.tick() => {
+                    // Who is heard changes without an event.
+                    self.members_changed = true;
+                    self.check_home();
+                }
             }
             if self.net.wants_refresh() {
                 self.refresh();
             }
         }
         self.stop().await;
+    }
+
+    /// What is written to a deleted file is acknowledged, and lost. No command reaches such a node either.
+    fn check_home(&mut self) {
+        let found = std::fs::metadata(self.home.join(DATABASE));
+        if found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            tracing::error!(home = %self.home.display(), "the node's database was deleted: it stops");
+            self.is_stopping = true;
+        }
     }
 
     /// Says goodbye, makes durable what was acknowledged, closes the store.

@@ -184,6 +184,18 @@ async fn a_node_knows_the_name_of_its_group_as_soon_as_it_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_home_is_deleted_stops() {
+    let home = tempfile::tempdir().unwrap();
+    let node = Node::create(home.path(), "tests", options("ana"));
+    let node = node.await.unwrap();
+    node.topic(topic()).append("hello").await.unwrap();
+    home.close().unwrap();
+    let stopped = timeout(PATIENCE, node.stopped()).await;
+    stopped.expect("it notices").unwrap();
+    assert!(node.topic(topic()).append("lost").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_removed_member_is_told_and_a_home_cannot_join_twice() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = pair(a.path(), b.path()).await;
