@@ -199,6 +199,7 @@ worker-giving-back =
        *[other] { $count } jobs are being ended and given back.
     }
 worker-paused = { $queue } is paused: this worker waits until “roda queue resume { $queue }”
+worker-timeout = { $job } has run for { $time } (--timeout) and is being ended
 worker-failed = { $job } failed (exit code { $code })
 worker-done = { $job } done
 worker-again = { $job } has saved its progress and runs again

@@ -199,6 +199,7 @@ worker-giving-back =
        *[other] { $count } tarefas estão sendo encerradas e devolvidas.
     }
 worker-paused = { $queue } está em pausa: este trabalhador espera por “roda queue resume { $queue }”
+worker-timeout = { $job } já roda há { $time } (--timeout) e está sendo encerrada
 worker-failed = { $job } falhou (código de saída { $code })
 worker-done = { $job } feita
 worker-again = { $job } salvou o progresso e roda de novo

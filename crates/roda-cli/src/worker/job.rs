@@ -80,14 +80,21 @@ impl Job {
         self.signal(Signal::KILL);
     }
 
-    /// Does what is due.
-    pub(super) fn on_time(&mut self, now: Instant) {
-        if self.ask_at.is_some_and(|at| now >= at) {
+    /// Does what is due. Whether its time is over now.
+    pub(super) fn on_time(&mut self, now: Instant) -> bool {
+        let is_over = self.ask_at.is_some_and(|at| now >= at);
+        if is_over {
             self.stop(Why::Timeout);
         }
         if self.kill_at.is_some_and(|at| now >= at) {
             self.kill();
         }
+        is_over
+    }
+
+    /// Adds a line to what is kept of its output.
+    pub(super) fn note(&self, line: &str) {
+        self.started.tail.push(format!("roda: {line}\n").as_bytes());
     }
 
     /// When something is due.

@@ -81,7 +81,7 @@ fn write(stream: Stream, bytes: &[u8]) -> io::Result<()> {
 pub(super) struct Tail(Arc<Mutex<VecDeque<u8>>>);
 
 impl Tail {
-    fn push(&self, bytes: &[u8]) {
+    pub(super) fn push(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(&bytes[bytes.len().saturating_sub(TAIL_LEN_MAX)..]);
         let excess = kept.len().saturating_sub(TAIL_LEN_MAX);

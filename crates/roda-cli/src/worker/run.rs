@@ -142,7 +142,9 @@ impl<'a> Worker<'a> {
             self.begin_backlog();
             let now = Instant::now();
             for job in self.running.values_mut() {
-                job.on_time(now);
+                if job.on_time(now) {
+                    tell::timed_out(self.app, job, self.plan.timeout);
+                }
             }
             self.tell_ends();
             self.ask();

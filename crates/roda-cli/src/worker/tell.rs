@@ -1,9 +1,13 @@
 //! What a worker tells people and programs about its jobs.
 
+use std::time::Duration;
+
 use serde_json::json;
 
+use super::job::Job;
 use super::output::Printer;
 use crate::api::work_types::{EndedAttempt, OutcomeRequest};
+use crate::cli::parse::duration_text;
 use crate::commands::{App, short};
 
 /// An attempt has ended.
@@ -30,6 +34,18 @@ pub(super) fn ended(app: &App, printer: &Printer, end: &EndedAttempt) {
         OutcomeRequest::Returned => ui.note(&ui.text("worker-returned", &values)),
         OutcomeRequest::Cancelled => ui.note(&ui.text("worker-cancelled", &values)),
     }
+}
+
+/// A job has run for as long as it may, and is asked to end. Whoever looks at its output later wants to know too.
+pub(super) fn timed_out(app: &App, job: &Job, most: Option<Duration>) {
+    let most = u64::try_from(most.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+    let values = [
+        ("job", short(job.id()).into()),
+        ("time", duration_text(most).into()),
+    ];
+    let text = app.ui.text("worker-timeout", &values);
+    app.ui.note(&text);
+    job.note(&text);
 }
 
 /// The queue is paused, and this worker ends only when it has nothing left to do.

@@ -218,8 +218,13 @@ fn a_job_that_is_cancelled_or_takes_too_long_is_ended() {
         (&told[0]["outcome"], &told[0]["code"]),
         (&json!("failed"), &json!(143))
     );
+    let said = "has run for 300ms (--timeout) and is being ended";
+    let output = told[0]["output"].as_str().unwrap();
+    assert!(output.contains(said), "{output:?}");
     node.idle();
-    assert_eq!(ended(child).code, Some(0));
+    let ended_child = ended(child);
+    assert_eq!(ended_child.code, Some(0));
+    assert!(ended_child.stderr.contains(said), "{}", ended_child.stderr);
 
     let node = FakeNode::new();
     let ready = node.home.file("ready");
