@@ -139,7 +139,7 @@ fn new_job(push: Push) -> Result<NewJob> {
     })
 }
 
-/// A page of jobs, queue by queue, the newest of each first.
+/// A page of jobs, the newest first.
 pub(crate) async fn jobs(shared: &Shared, filter: JobFilter) -> Result<JobsReply> {
     let after = match filter.after {
         Some(after) => Some(found(shared, &after).await?),

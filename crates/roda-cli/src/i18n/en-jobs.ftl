@@ -52,7 +52,7 @@ help-work-examples =
       roda work thumbs -j 4 -- ./make-thumbnail
       roda work mail --timeout 30s -- sendmail -t
       roda work encode --idle-exit -- xargs -I FILE flac FILE
-help-jobs = List jobs, queue by queue, the newest of each first
+help-jobs = List jobs, the newest first
 help-jobs-queue = Only those of this queue (default: all)
 help-jobs-state = Only those that are waiting, running, done, dead, cancelled, held or duplicate
 help-jobs-lines = At most N; 0: all (default: 100)

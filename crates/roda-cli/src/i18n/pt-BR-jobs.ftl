@@ -52,7 +52,7 @@ help-work-examples =
       roda work miniaturas -j 4 -- ./faz-miniatura
       roda work correio --timeout 30s -- sendmail -t
       roda work codificar --idle-exit -- xargs -I ARQUIVO flac ARQUIVO
-help-jobs = Lista tarefas, fila por fila, as mais novas de cada uma primeiro
+help-jobs = Lista tarefas, as mais novas primeiro
 help-jobs-queue = Só as desta fila (padrão: todas)
 help-jobs-state = Só as que estão waiting (esperam), running (rodam), done (feitas), dead (mortas), cancelled (canceladas), held (retidas) ou duplicate (repetidas)
 help-jobs-lines = No máximo N; 0: todas (padrão: 100)
