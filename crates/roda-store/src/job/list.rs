@@ -2,7 +2,7 @@
 
 use roda_proto::job::{JobId, QueueName, StateKind, WorkerId};
 use roda_proto::{AuthorId, Seq};
-use rusqlite::Connection;
+use rusqlite::{Connection, Params};
 
 use super::queue;
 use super::row::{self, JobRow, Stored, kind_to_sql, select_job};
@@ -27,10 +27,7 @@ pub struct JobsQuery<'q> {
 
 /// Where a job stands in lists of this database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JobCursor {
-    pub(super) queue: i64,
-    pub(super) number: i64,
-}
+pub struct JobCursor(pub(super) i64);
 
 /// A worker that runs jobs, by what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +40,9 @@ pub struct LiveWorker {
     pub running: u64,
 }
 
-/// The newest jobs in a state, by number only: of all that are found so, few are listed.
+/// The newest jobs of all queues.
+const NEWEST: &str = "SELECT number FROM job WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+/// The newest jobs of a queue in a state, by number only: of all that are found so, few are listed.
 pub(super) const IN_STATE: &str = "SELECT number FROM job
      WHERE queue = ?1 AND state = ?2 AND number < ?3
      ORDER BY number DESC LIMIT ?4";
@@ -76,7 +75,7 @@ impl JobRow {
 }
 
 impl Reader {
-    /// Lists jobs queue by queue, those that came here last first. Past ones are left out: see
+    /// Lists jobs, those that came here last first. Past ones are left out: see
     /// [`Store::retire_jobs`](crate::Store::retire_jobs).
     ///
     /// # Errors
@@ -84,25 +83,22 @@ impl Reader {
     pub fn jobs(&self, query: &JobsQuery<'_>) -> Result<Vec<JobRow>> {
         let transaction = self.begin()?;
         let limit = query.limit.min(JOBS_LISTED_MAX);
+        let before = query.after.map_or(i64::MAX, |after| after.0);
         let queues = match query.queue {
             Some(queue) => {
                 let found = queue::find(&transaction, queue)?;
-                found.map(|(number, _)| number).into_iter().collect()
+                Some(found.map(|(number, _)| number).into_iter().collect())
             }
-            None => all_queues(&transaction)?,
+            None if query.state.is_some() => Some(all_queues(&transaction)?),
+            None => None,
         };
-        let mut jobs: Vec<Stored> = Vec::new();
-        for queue in queues {
-            let before = match query.after {
-                Some(after) if queue < after.queue => continue,
-                Some(after) if queue == after.queue => after.number,
-                _ => i64::MAX,
-            };
-            if jobs.len() >= limit {
-                break;
-            }
-            let room = limit - jobs.len();
-            jobs.extend(newest(&transaction, queue, query.state, (before, room))?);
+        let numbers = match queues {
+            Some(queues) => newest_of(&transaction, queues, query.state, (before, limit))?,
+            None => numbers(&transaction, NEWEST, (before, limit))?,
+        };
+        let mut jobs: Vec<Stored> = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            jobs.extend(row::by_number(&transaction, number)?);
         }
         row::into_rows(&transaction, jobs)
     }
@@ -156,28 +152,29 @@ fn all_queues(connection: &Connection) -> Result<Vec<i64>> {
     Ok(queues.collect::<Result<_, _>>()?)
 }
 
-/// The newest jobs of a queue below a number: of each state, merged.
-fn newest(
+/// The newest jobs of some queues below a number: of each and each state, merged.
+fn newest_of(
     connection: &Connection,
-    queue: i64,
+    queues: Vec<i64>,
     state: Option<StateKind>,
     (before, limit): (i64, usize),
-) -> Result<Vec<Stored>> {
-    let mut statement = connection.prepare_cached(IN_STATE)?;
-    let mut numbers: Vec<i64> = Vec::new();
+) -> Result<Vec<i64>> {
+    let mut newest = Vec::new();
     let wanted = |kind: &StateKind| state.is_none_or(|state| state == *kind);
-    for kind in StateKind::ALL.into_iter().filter(wanted) {
-        let found =
-            statement.query_map((queue, kind_to_sql(kind), before, limit), |row| row.get(0))?;
-        for number in found {
-            numbers.push(number?);
+    for queue in queues {
+        for kind in StateKind::ALL.into_iter().filter(wanted) {
+            let of = (queue, kind_to_sql(kind), before, limit);
+            newest.extend(numbers(connection, IN_STATE, of)?);
         }
+        // Whatever many queues there are, no more is kept.
+        newest.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+        newest.truncate(limit);
     }
-    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
-    numbers.truncate(limit);
-    let mut jobs = Vec::new();
-    for number in numbers {
-        jobs.extend(row::by_number(connection, number)?);
-    }
-    Ok(jobs)
+    Ok(newest)
+}
+
+fn numbers(connection: &Connection, select: &str, params: impl Params) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(select)?;
+    let found = statement.query_map(params, |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }

@@ -141,10 +141,7 @@ impl Stored {
             order_key: key(self.order_key)?,
             state,
             job: self.job,
-            cursor: JobCursor {
-                queue: self.queue,
-                number: self.number,
-            },
+            cursor: JobCursor(self.number),
         })
     }
 }

@@ -32,7 +32,7 @@ impl Node {
         self.read(|reader| reader.queues()).await
     }
 
-    /// Jobs queue by queue, those that came here last first.
+    /// Jobs, those that came here last first.
     ///
     /// # Errors
     /// The database cannot be read.
