@@ -259,7 +259,8 @@ fn the_language_follows_the_option_before_the_environment() {
 #[test]
 fn a_configuration_that_cannot_be_understood_is_kept() {
     let home = Home::new();
-    std::fs::create_dir(home.path()).unwrap();
+    home.create("ana");
+    home.ok(&["down"]);
     let config = home.path().join("config.json");
     std::fs::write(&config, "{\"interfaces\": 5}").unwrap();
     let ended = home.run(&["status"]);
