@@ -45,6 +45,8 @@ const FOLLOWING_MAX: usize = 64;
 /// Contacts kept for the next start.
 const CONTACTS_MAX: usize = 256;
 
+/// The problem of a node that was removed, or has left.
+const EXPELLED: &str = "expelled";
 /// How often the handles are shown who is heard.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -359,6 +361,7 @@ impl Driver {
             addresses: self.net.local_addresses(),
             twin: self.engine.twin(),
             is_failed: self.failure.is_some(),
+            is_expelled: self.problems.contains_key(EXPELLED),
         };
         if let Some(name) = &view.group_name
             && self.published.view.borrow().group_name.as_ref() != Some(name)

@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) delivered: broadcast::WeakSender<Arc<Batch>>,
     node: NodeId,
     requests: mpsc::Sender<Request>,
-    view: watch::Receiver<View>,
+    pub(crate) view: watch::Receiver<View>,
     head: watch::Receiver<(AuthorId, Seq)>,
     stopped: watch::Receiver<bool>,
     mirrors: Arc<Mirrors>,

@@ -20,6 +20,8 @@ pub(crate) struct View {
     pub(crate) twin: Option<SocketAddr>,
     /// The store takes nothing now.
     pub(crate) is_failed: bool,
+    /// This node was removed, or has left.
+    pub(crate) is_expelled: bool,
 }
 
 impl View {
@@ -32,6 +34,7 @@ impl View {
             addresses: Vec::new(),
             twin: None,
             is_failed: false,
+            is_expelled: false,
         }
     }
 }

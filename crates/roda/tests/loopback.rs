@@ -204,6 +204,10 @@ async fn a_removed_member_is_told_and_a_home_cannot_join_twice() {
     assert!(matches!(again, Err(Error::AlreadyInGroup(_))));
     let other = Node::open(a.path(), options("ana")).await;
     assert!(matches!(other, Err(Error::AlreadyRunning(_))));
+    let printer = || "printer".parse().unwrap();
+    let held = first.lock(printer()).acquire().await.unwrap();
+    let bia = second.clone();
+    let waits = tokio::spawn(async move { bia.lock(printer()).acquire().await.err() });
     assert_eq!(first.remove("bia").await.unwrap(), second.node_id());
     let waiting = async {
         while !matches!(
@@ -216,6 +220,14 @@ async fn a_removed_member_is_told_and_a_home_cannot_join_twice() {
     timeout(PATIENCE, waiting)
         .await
         .expect("the removed member is told");
+    let waited = timeout(PATIENCE, waits).await;
+    let waited = waited.expect("it waits no longer").unwrap();
+    assert!(matches!(waited, Some(Error::NotMember)), "{waited:?}");
+    let again = second.lock(printer()).acquire().await;
+    assert!(matches!(again, Err(Error::NotMember)));
+    let report = second.lock_report(&[]).await;
+    assert!(matches!(report, Err(Error::NotMember)));
+    drop(held);
     assert_eq!(first.members().await.unwrap().len(), 1);
     first.shutdown().await.unwrap();
     second.shutdown().await.unwrap();

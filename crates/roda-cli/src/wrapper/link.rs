@@ -64,13 +64,32 @@ impl Link {
     }
 
     /// Tells the node what will run, so that it kills it if this process cannot.
-    pub(super) async fn register(&self, child: &ChildRequest) -> Result<()> {
+    pub(super) async fn register(&mut self, child: &ChildRequest) -> Result<()> {
         let mut client = Client::connect(&self.socket)
             .await
             .map_err(|_gone| lost())?;
         let path = format!("/v1/holds/{}/child", encoded(&self.hold));
-        let _empty: Value = client.post(&path, child).await?;
-        Ok(())
+        match client.post::<Value>(&path, child).await {
+            Ok(_empty) => Ok(()),
+            // It was refused at once; why, is on its way.
+            Err(failure) if failure.code == "unknown-hold" => {
+                Err(self.refusal().await.unwrap_or(failure))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Why a hold that is over was never entered.
+    async fn refusal(&mut self) -> Option<Failure> {
+        let refusal = async {
+            while let Some(event) = self.next().await {
+                if let HoldEvent::Failed { error } = event {
+                    return Some(error);
+                }
+            }
+            None
+        };
+        timeout(RELEASE_MAX, refusal).await.ok().flatten()
     }
 
     /// Returns when the lock is free, or the node does not say so in time.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roda_proto::{Batch, Event, NodeId, Now};
 use roda_store::Contact;
 
-use super::{CONTACTS_MAX, Driver};
+use super::{CONTACTS_MAX, Driver, EXPELLED};
 use crate::types::Receipt;
 
 impl Driver {
@@ -67,7 +67,7 @@ impl Driver {
             Event::Expelled => {
                 tracing::warn!("this node does not belong to the group any more");
                 let problem = "this node does not belong to the group any more".to_owned();
-                self.problems.insert("expelled".to_owned(), problem);
+                self.problems.insert(EXPELLED.to_owned(), problem);
                 self.members_changed = true;
             }
             _newer => {}

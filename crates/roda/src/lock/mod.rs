@@ -49,8 +49,9 @@ impl Node {
     /// Holders and waiters of all locks, or of those in `names`, as the leading voter knows them.
     ///
     /// # Errors
-    /// [`Error::NoQuorum`] if no leader can be reached.
+    /// [`Error::NoQuorum`] if no leader can be reached, [`Error::NotMember`].
     pub async fn lock_report(&self, names: &[LockName]) -> Result<LockReport> {
+        self.check_member()?;
         self.shared.locks.switchboard.report(names).await
     }
 
@@ -115,7 +116,7 @@ impl LockRequest {
     /// Cancel-safe: dropped, the request is withdrawn, also if it was granted in that moment.
     ///
     /// # Errors
-    /// [`Error::LockRefused`] or [`Error::Stopped`]. While too few voters answer, it waits.
+    /// [`Error::LockRefused`], [`Error::NotMember`] or [`Error::Stopped`]. While too few voters answer, it waits.
     pub async fn acquire(self) -> Result<Guard> {
         self.acquire_watched(|_progress| {}).await
     }
@@ -153,6 +154,7 @@ impl LockRequest {
             permits,
             priority,
         };
+        node.check_member()?;
         // Who takes its lock again and again never waits, and would keep a thread for itself.
         tokio::task::consume_budget().await;
         let asked = node.shared.locks.locks().acquire(wish);
@@ -163,7 +165,10 @@ impl LockRequest {
                     node: &node,
                     request: Some(request),
                 };
-                let entered = wait(ticket, &mut progress).await?;
+                let entered = tokio::select! {
+                    entered = wait(ticket, &mut progress) => entered?,
+                    () = node.expelled() => return Err(Error::NotMember),
+                };
                 pending.done();
                 Guard::new(node, names, request, entered)
             }
@@ -177,6 +182,23 @@ impl LockRequest {
 }
 
 impl Node {
+    /// Somebody else votes about the locks of a group that this node does not belong to any more.
+    fn check_member(&self) -> Result<()> {
+        match self.shared.view.borrow().is_expelled {
+            true => Err(Error::NotMember),
+            false => Ok(()),
+        }
+    }
+
+    /// Until this node was removed, or has left.
+    async fn expelled(&self) {
+        let mut view = self.shared.view.clone();
+        if view.wait_for(|view| view.is_expelled).await.is_err() {
+            // The node stops; whoever waits is told that.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Why a lock was not obtained in time.
     #[must_use]
     pub fn why_busy(&self) -> Error {
