@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::roda::{Ended, Home, Lines};
+use crate::wrapper::wait_until;
 
 fn parsed(lines: &str) -> Vec<Value> {
     lines
@@ -297,6 +298,36 @@ fn a_token_serves_as_often_as_it_says() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn a_node_that_was_removed_is_told_so_by_every_command() {
+    let homes = [Home::new(), Home::new()];
+    homes[0].create("ana");
+    homes[1].join(&homes[0], "bia");
+    homes[0].ok(&["remove", "bia"]);
+    let removed = "error: this node is not a member of the group any more\n";
+    wait_until("it is told", || {
+        homes[1]
+            .run(&["say", "log", "x"])
+            .stderr
+            .starts_with(removed)
+    });
+    for (arguments, code) in [
+        (&["lock", "printer", "--", "true"][..], 125),
+        (&["lock", "printer", "--try", "--", "true"], 125),
+        (&["work", "thumbs", "--", "true"], 125),
+        (&["locks"], 1),
+        (&["push", "thumbs", "a.jpg"], 1),
+    ] {
+        let ended = homes[1].run(arguments);
+        assert!(
+            ended.stderr.starts_with(removed),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+        assert_eq!(ended.code, Some(code), "{arguments:?}");
+    }
 }
 
 #[test]
