@@ -155,13 +155,13 @@ fn retire(connection: &Connection, now: WallTime, from: Option<RetireCursor>) ->
         let mut is_late = false;
         for (number, pushed) in found {
             // Most came in the order of their clocks: what follows is later still. One that does not
-            // is found on a later walk.
-            is_late = pushed >= limit;
+            // is found on a later walk. A clock that is ahead says nothing about those that follow.
+            is_late = pushed >= limit && pushed.millis() <= now.0;
             if is_late {
                 break;
             }
             (room, at.number) = (room - 1, number);
-            jobs += usize::from(retire_one(connection, number, limit)?);
+            jobs += usize::from(pushed < limit && retire_one(connection, number, limit)?);
         }
         if is_late || is_last {
             (at.state, at.number) = (at.state + 1, 0);

@@ -1,5 +1,6 @@
 //! Jobs that have been over for long take no room in the index, and nobody can tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -9,7 +10,7 @@ use roda_proto::job::{
     Checkpoint, CronExpr, JobEntry, JobId, JobPrefix, JobState, Outcome, PushOptions, StateKind,
     push_hash,
 };
-use roda_proto::{Hlc, Record, Seq, WallTime};
+use roda_proto::{EntryKind, Hlc, Record, Seq, WallTime};
 use roda_store::{JobsQuery, Reader, Resolved, Retention, Store};
 use rusqlite::Connection;
 
@@ -160,6 +161,36 @@ fn a_job_is_past_once_nothing_was_said_about_it_for_long_enough() {
     assert_eq!(listed(&kit.reader()), [job]);
     assert_eq!(retire(&mut kit.store, WallTime(7 * DAY + ended + 1)), 1);
     assert_eq!(listed(&kit.reader()), []);
+}
+
+/// Says something with a clock of its own choice; the store hears of it at once.
+fn say_at(kit: &mut Kit, by: usize, clock: Hlc, entry: &JobEntry) -> JobId {
+    let batch = kit.authors[by].write_kind(clock.0, EntryKind::Job, QUEUE, &entry.encode());
+    kit.store
+        .append(&[Record::Batch(Arc::clone(&batch))])
+        .unwrap();
+    kit.batches.push(Arc::clone(&batch));
+    id_of(batch.author, batch.first.0)
+}
+
+#[test]
+fn a_job_with_a_clock_far_ahead_does_not_keep_others_in_the_index() {
+    let mut kit = Kit::new();
+    let a_year_ahead = Hlc::from_millis(400 * DAY);
+    let payload = b"work".to_vec();
+    let push = JobEntry::Push {
+        payload,
+        options: PushOptions::default(),
+    };
+    let ahead = say_at(&mut kit, 2, a_year_ahead, &push);
+    let jobs = vec![(ahead, 0)];
+    kit.say(0, &JobEntry::Cancel { jobs });
+    let job = kit.push(0, PushOptions::default());
+    let jobs = vec![(job, 0)];
+    kit.say(0, &JobEntry::Cancel { jobs });
+    assert_eq!(retire(&mut kit.store, ALL), 1);
+    assert_eq!(listed(&kit.reader()), [ahead]);
+    kit.verify();
 }
 
 #[test]
