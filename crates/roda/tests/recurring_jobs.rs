@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use roda::job::{
-    JobId, JobResult, JobRow, JobState, NewJob, PushOptions, Queue, RoundEnd, WorkerHold, WorkerId,
-    WorkerOptions, parse_cron, worker_lock,
+    JobFilter, JobId, JobResult, JobRow, JobState, NewJob, PushOptions, Queue, Retention, RoundEnd,
+    StateKind, WorkerHold, WorkerId, WorkerOptions, parse_cron, worker_lock,
 };
 use roda::{Copies, Error, Node, Options, WallTime};
 use tokio::time::{Instant, timeout};
@@ -200,5 +200,67 @@ async fn a_recurring_job_is_pushed_for_its_next_time_and_only_once_with_its_key(
     assert!(matches!(other, Err(Error::JobKeyConflict { .. })));
     let never = queue.push(nightly("0 0 30 2 *")).await;
     assert!(matches!(never, Err(Error::Cron(_))), "{never:?}");
+    node.shutdown().await.unwrap();
+}
+
+/// Lets so much time pass for whatever waits, but not on the clock that jobs are dated by.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// Adds a job and cancels it.
+async fn cancelled(queue: &Queue, node: &Node) -> JobId {
+    let job = queue.push(NewJob::default()).await.unwrap().id;
+    node.cancel_job(job).await.unwrap();
+    job
+}
+
+async fn until_listed(node: &Node, expected: &[JobId]) {
+    let waiting = async {
+        loop {
+            let filter = JobFilter {
+                limit: 10,
+                ..JobFilter::default()
+            };
+            let rows = node.jobs(filter).await.unwrap();
+            let listed: Vec<JobId> = rows.iter().map(|row| row.id).collect();
+            if listed == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("those are listed");
+}
+
+#[tokio::test]
+async fn a_node_looks_a_minute_after_its_start_and_each_hour_which_jobs_are_past() {
+    let home = tempfile::tempdir().unwrap();
+    let node = Node::create(home.path(), "circle", options("ana"))
+        .await
+        .unwrap();
+    let queue = queue(&node);
+    let first = cancelled(&queue, &node).await;
+    let at_once = Retention {
+        over: Duration::ZERO,
+        dead: Duration::ZERO,
+    };
+    assert!(queue.set_retention(at_once).await.unwrap());
+    until_listed(&node, &[first]).await;
+    pass(Duration::from_secs(60)).await;
+    until_listed(&node, &[]).await;
+    let second = cancelled(&queue, &node).await;
+    pass(Duration::from_secs(3500)).await;
+    until_listed(&node, &[second]).await;
+    pass(Duration::from_secs(100)).await;
+    until_listed(&node, &[]).await;
+    for job in [first, second] {
+        assert_eq!(node.job(job).await.unwrap().state, JobState::Cancelled);
+    }
+    let stats = queue.stats().await.unwrap().unwrap();
+    assert_eq!(stats.count(StateKind::Cancelled), 2);
+    assert_eq!(node.verify().await.unwrap().faults, [""; 0]);
     node.shutdown().await.unwrap();
 }

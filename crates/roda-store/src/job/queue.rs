@@ -270,15 +270,17 @@ impl Appending<'_> {
         let cancelled = self
             .statement(
                 "UPDATE job SET state = 4, due = 0
-                 WHERE queue = ?1 AND state = 0 AND retried = 0 AND began < ?2",
+                 WHERE queue = ?1 AND state = 0 AND retried = 0 AND began < ?2
+                 AND number NOT IN (SELECT job FROM blob_use)",
             )?
             .execute(before)?;
         let cancelled = i64::try_from(cancelled).unwrap_or(i64::MAX);
         self.count(queue, StateKind::Waiting, -cancelled);
         self.count(queue, StateKind::Cancelled, cancelled);
-        // To be tried anew: what the purge ends is one generation.
+        // To be tried anew: what the purge ends is one generation. And those whose blobs nobody needs now.
         let select = select_job!(
-            "WHERE job.queue = ?1 AND job.state = 0 AND job.retried = 1 AND job.began < ?2"
+            "WHERE job.queue = ?1 AND job.state = 0 AND job.began < ?2
+             AND (job.retried = 1 OR job.number IN (SELECT job FROM blob_use))"
         );
         for stored in row::load_all(self.transaction, select, before)? {
             self.put(&stored)?;

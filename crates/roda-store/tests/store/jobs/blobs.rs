@@ -1,6 +1,6 @@
 //! Blobs: stored before they are named, kept as long as they are, and checked.
 
-use roda_proto::job::{Checkpoint, JobId, Outcome, PushOptions};
+use roda_proto::job::{Checkpoint, JobEntry, JobId, Outcome, PushOptions, StateKind};
 use roda_proto::{Seq, WallTime, crypto};
 use roda_store::{BlobOrigin, BlobPut, LoadedState};
 use rusqlite::Connection;
@@ -95,6 +95,20 @@ fn a_dead_job_keeps_its_blobs_for_a_retry_and_a_cancelled_one_does_not() {
     assert_eq!(kit.here(), [1]);
     // Nobody is going to run it: nobody else needs it.
     assert_eq!(kit.wanted(), []);
+    kit.verify();
+}
+
+#[test]
+fn a_waiting_job_that_is_purged_keeps_no_blobs() {
+    let (mut kit, job) = claimed();
+    kit.save_blob(1, job, 1);
+    kit.end(1, job, failed(1, 0));
+    assert_eq!(kit.here(), [1]);
+    kit.say(2, &JobEntry::Purge);
+    assert_eq!(kit.kind(job), StateKind::Cancelled);
+    let stats = kit.reader().queue(&queue()).unwrap().unwrap();
+    assert_eq!((stats.count(StateKind::Cancelled), stats.total()), (1, 1));
+    assert_eq!(kit.here(), [0; 0]);
     kit.verify();
 }
 

@@ -169,7 +169,8 @@ fn play_one(kit: &mut Kit, jobs: &[JobId], step: &Step) {
         }
         Step::Save { which, state } => {
             if let Some((job, by)) = run(which) {
-                kit.save(by, job, Checkpoint::new(vec![*state], None, None));
+                let len = if *state == 2 { 30_000 } else { 1 };
+                kit.save(by, job, Checkpoint::new(vec![*state; len], None, None));
             }
         }
         Step::End { which, outcome } => {
@@ -188,7 +189,7 @@ fn play_one(kit: &mut Kit, jobs: &[JobId], step: &Step) {
             which,
             generation,
         } => {
-            let jobs = vec![(*which.get(jobs), *generation)];
+            let jobs = several(jobs, which, *generation);
             kit.say(*by, &JobEntry::Cancel { jobs });
         }
         Step::Retry {
@@ -196,7 +197,7 @@ fn play_one(kit: &mut Kit, jobs: &[JobId], step: &Step) {
             which,
             generation,
         } => {
-            let jobs = vec![(*which.get(jobs), *generation)];
+            let jobs = several(jobs, which, *generation);
             kit.say(*by, &JobEntry::Retry { jobs });
         }
         Step::Pause(paused) => {
@@ -210,6 +211,16 @@ fn play_one(kit: &mut Kit, jobs: &[JobId], step: &Step) {
             kit.say_in(1, "elsewhere", &JobEntry::Cancel { jobs });
         }
     }
+}
+
+fn several(jobs: &[JobId], which: &Index, generation: u32) -> Vec<(JobId, u32)> {
+    let first = which.index(jobs.len());
+    let other = (first * 7 + 3) % jobs.len();
+    vec![
+        (jobs[first], generation),
+        (jobs[other], generation),
+        (jobs[first], 1 - generation),
+    ]
 }
 
 /// Keeps the order of each author and mixes the authors as `picks` say.
