@@ -2,7 +2,7 @@
 
 use roda_proto::Seq;
 use roda_proto::job::JobId;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::row::{self, Stored};
 use crate::Result;
@@ -43,7 +43,7 @@ impl Appending<'_> {
         let place = match known.filter(holds) {
             Some(place) => place,
             None => {
-                let Some(place) = self.batch_of(id)?.filter(holds) else {
+                let Some(place) = batch_of(self.transaction, id)?.filter(holds) else {
                     return Ok(None);
                 };
                 self.pushes.insert(id.author, place);
@@ -52,19 +52,26 @@ impl Appending<'_> {
         };
         Ok(Some(of(place.number, place.first, id.seq)))
     }
+}
 
-    fn batch_of(&self, id: JobId) -> Result<Option<BatchPlace>> {
-        let select = "SELECT first, last, number FROM batch
-             WHERE author = (SELECT number FROM author WHERE id = ?1) AND first <= ?2
-             ORDER BY first DESC LIMIT 1";
-        let mut statement = self.statement(select)?;
-        let found = statement.query_row((id.author.0, seq_to_sql(id.seq)), |row| {
-            Ok(BatchPlace {
-                first: seq_from_sql(row.get(0)?),
-                last: seq_from_sql(row.get(1)?),
-                number: row.get(2)?,
-            })
-        });
-        Ok(found.optional()?)
-    }
+/// The number of the job that an entry pushes, if it does; `None` if no batch holds it.
+pub(super) fn find(connection: &Connection, id: JobId) -> Result<Option<i64>> {
+    let place = batch_of(connection, id)?.filter(|place| id.seq <= place.last);
+    Ok(place.map(|place| of(place.number, place.first, id.seq)))
+}
+
+/// The batch that would hold an entry.
+fn batch_of(connection: &Connection, id: JobId) -> Result<Option<BatchPlace>> {
+    let select = "SELECT first, last, number FROM batch
+         WHERE author = (SELECT number FROM author WHERE id = ?1) AND first <= ?2
+         ORDER BY first DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(select)?;
+    let found = statement.query_row((id.author.0, seq_to_sql(id.seq)), |row| {
+        Ok(BatchPlace {
+            first: seq_from_sql(row.get(0)?),
+            last: seq_from_sql(row.get(1)?),
+            number: row.get(2)?,
+        })
+    });
+    Ok(found.optional()?)
 }

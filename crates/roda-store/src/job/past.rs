@@ -12,7 +12,7 @@ use roda_proto::{AuthorId, Batch, EntryKind, Hlc, crypto, stream};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::row::{self, Stored, damaged, kind_from_sql};
-use super::{blob, queue};
+use super::{blob, number, queue};
 use crate::batch_row;
 use crate::columns::{seq_from_sql, seq_to_sql};
 use crate::{Result, StoreError};
@@ -20,8 +20,6 @@ use crate::{Result, StoreError};
 /// Batches kept while past jobs are read. A push, its claim and its end mostly stand in three; jobs that
 /// are read one after the other share them.
 const BATCHES_KEPT: usize = 16;
-/// The number of a job that has no row in the table of jobs; rows count from 1.
-pub(super) const NO_NUMBER: i64 = 0;
 
 /// A row of the table of past jobs.
 #[derive(Debug)]
@@ -181,8 +179,9 @@ impl PastLog {
         job.purge(purged);
         let text =
             |key: &Option<roda_proto::job::JobKey>| key.as_ref().map(|key| key.as_str().to_owned());
+        let number = number::find(connection, past.id)?;
         Ok(Stored {
-            number: NO_NUMBER,
+            number: number.ok_or_else(|| damaged(past.id, "no batch holds its push"))?,
             queue: past.queue,
             id: past.id,
             hlc,
@@ -208,12 +207,9 @@ impl PastLog {
 
     /// All that is said about a job, past or not.
     pub(super) fn facts_of(&self, connection: &Connection, stored: &Stored) -> Result<Vec<Fact>> {
-        if stored.number != NO_NUMBER {
-            return row::facts(connection, stored.number);
-        }
         match find(connection, stored.id)? {
             Some(past) => self.facts(connection, past.id, past.queue, &past.places),
-            None => Ok(Vec::new()),
+            None => row::facts(connection, stored.number),
         }
     }
 

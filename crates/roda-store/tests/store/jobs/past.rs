@@ -194,6 +194,28 @@ fn a_job_with_a_clock_far_ahead_does_not_keep_others_in_the_index() {
 }
 
 #[test]
+fn a_list_goes_on_behind_a_job_that_is_past_by_then() {
+    let mut kit = Kit::new();
+    let oldest = kit.push(0, PushOptions::default());
+    let job = done(&mut kit, PushOptions::default());
+    let newest = kit.push(1, PushOptions::default());
+    let reader = kit.reader();
+    let page = |after| {
+        let query = JobsQuery {
+            after,
+            limit: 2,
+            ..JobsQuery::default()
+        };
+        let rows = reader.jobs(&query).unwrap();
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None), [newest, job]);
+    assert_eq!(page(Some(kit.row(job).cursor())), [oldest]);
+    assert_eq!(retire(&mut kit.store, ALL), 1);
+    assert_eq!(page(Some(kit.row(job).cursor())), [oldest]);
+}
+
+#[test]
 fn a_queue_can_have_another_time() {
     let mut kit = Kit::new();
     done(&mut kit, PushOptions::default());
