@@ -69,7 +69,8 @@ pub(super) async fn set(
     };
     let is_set = handle.set_retention(retention).await;
     match is_set.map_err(crate::error::Failure::from)? {
-        true => Ok(Json(reply(name, retention))),
+        // As it holds: not every time that can be said can be kept.
+        true => get(State(shared), UrlPath(name)).await,
         false => Err(unknown_queue(&queue).into()),
     }
 }

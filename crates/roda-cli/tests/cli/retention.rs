@@ -21,6 +21,11 @@ fn a_queue_is_told_for_how_long_it_lists_what_is_finished() {
     let json = "{\"queue\":\"mail\",\"done_ms\":129600000,\"dead_ms\":7776000000}\n";
     assert_eq!(home.ok(&set), json);
     assert_eq!(home.ok(&["queue", "retain", "mail"]), told("36h", "90d"));
+    let longest = format!("{}ms", u64::MAX);
+    let set = home.ok(&["queue", "retain", "mail", "--done", &longest]);
+    assert_eq!(home.ok(&["queue", "retain", "mail"]), set);
+    let set = ["queue", "retain", "mail", "--done", "0s"];
+    assert_eq!(home.ok(&set), told("0ms", "90d"));
     let wrong = home.run(&["queue", "retain", "mail", "--done", "long"]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
 }

@@ -1,5 +1,6 @@
 //! Jobs that have been over for long take no room in the index, and nobody can tell.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,14 @@ use roda_proto::job::{
     Checkpoint, CronExpr, JobEntry, JobId, JobPrefix, JobState, Outcome, PushOptions, StateKind,
     push_hash,
 };
-use roda_proto::{EntryKind, Hlc, Record, Seq, WallTime};
+use roda_proto::log::BatchBuilder;
+use roda_proto::{Batch, EntryKind, Hlc, Record, Seq, WallTime};
 use roda_store::{JobsQuery, Reader, Resolved, Retention, Store};
 use rusqlite::Connection;
 
 use super::kit::*;
 use super::orders::{play, shuffled, steps};
-use crate::world::Home;
+use crate::world::{Author, Home, topic_named};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// All that is over is past.
@@ -119,6 +121,76 @@ proptest! {
         there(&mut kit);
         prop_assert_eq!(stay(answers(&other, &kit)), stay(answers(&kit.reader(), &kit)));
         prop_assert_eq!(ready(&other), kit.ready());
+    }
+}
+
+/// The logs of the authors in batches of so many entries; each entry keeps its place.
+fn in_larger_batches(kit: &Kit, lens: &[usize]) -> Vec<Vec<Arc<Batch>>> {
+    let mut lens = lens.iter().cycle();
+    let logs = [11, 12, 13].map(Author::new).map(|mut author| {
+        let id = author.id();
+        let single = kit.batches.iter().filter(|batch| batch.author == id);
+        let mut rest: VecDeque<&Arc<Batch>> = single.collect();
+        let mut log = Vec::new();
+        while !rest.is_empty() {
+            let mut builder = BatchBuilder::new(author.next);
+            for batch in rest.drain(..rest.len().min(*lens.next().unwrap())) {
+                let entry = batch.entries().next().unwrap();
+                let topic = topic_named(entry.topic.unwrap());
+                assert!(builder.fits(Some(&topic), entry.body.len(), 0));
+                builder.push(entry.hlc, entry.kind, Some(&topic), entry.body);
+            }
+            log.push(author.seal(builder));
+        }
+        log
+    });
+    logs.into()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn where_batches_end_and_when_jobs_become_past_makes_no_difference(
+        steps in steps(),
+        lens in vec(1..8_usize, 1..30),
+        nows in vec(0..800_u64, 1..20),
+        voided in 0_usize..3,
+        stays in any::<Index>(),
+    ) {
+        let mut kit = Kit::new();
+        play(&mut kit, &steps);
+        let logs = in_larger_batches(&kit, &lens);
+        let author = kit.authors[voided].id();
+        let ends = logs[voided].iter().map(|batch| batch.last);
+        let ends: Vec<Seq> = std::iter::once(Seq(0)).chain(ends).collect();
+        let above = *stays.get(&ends);
+        let at_once = Retention { over: Duration::ZERO, dead: Duration::ZERO };
+        let home = Home::new();
+        let mut store = home.create();
+        for (batch, now) in logs.into_iter().flatten().zip(nows.iter().cycle()) {
+            store.append(&[Record::Batch(batch)]).unwrap();
+            store.set_retention(&queue(), at_once).unwrap();
+            retire(&mut store, WallTime(*now));
+        }
+        let other = store.reader().unwrap();
+        prop_assert_eq!(answers(&other, &kit), answers(&kit.reader(), &kit));
+        prop_assert_eq!(ready(&other), kit.ready());
+        prop_assert_eq!(faults(&other), [""; 0]);
+
+        kit.void(voided, above.0);
+        store.append(&[Record::Void { author, above }]).unwrap();
+        kit.batches.retain(|batch| batch.author != author || batch.first <= above);
+        prop_assert_eq!(faults(&other), [""; 0]);
+        prop_assert_eq!(ready(&other), kit.ready());
+        retire(&mut store, ALL);
+        prop_assert_eq!(faults(&other), [""; 0]);
+        let told = |reader: &Reader| -> Vec<String> {
+            // Queues of which nothing is left are a matter of the order.
+            let lines = answers(reader, &kit).into_iter();
+            lines.filter(|line| !line.ends_with("[0, 0, 0, 0, 0, 0, 0] }")).collect()
+        };
+        prop_assert_eq!(told(&other), told(&kit.reader()));
     }
 }
 
@@ -233,7 +305,7 @@ fn a_queue_can_have_another_time() {
     assert_eq!(reader.retention(&queue()).unwrap(), Some(longer));
     assert_eq!(retire(&mut kit.store, WallTime(13 * DAY)), 0);
     assert_eq!(retire(&mut kit.store, WallTime(15 * DAY)), 1);
-    let unknown = crate::world::topic_named("unknown");
+    let unknown = topic_named("unknown");
     assert!(!kit.store.set_retention(&unknown, longer).unwrap());
     assert_eq!(reader.retention(&unknown).unwrap(), None);
 }
