@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc as std_mpsc;
+use std::sync::mpsc::{self as std_mpsc, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roda_proto::{Record, Snapshot, WriteId};
 use roda_store::{Store, StoreError};
@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 const GROUP_MAX: usize = 512;
 /// Bytes of batches in one commit at most, so that none takes long.
 const GROUP_BYTES_MAX: usize = 4 << 20;
+/// For how long the thread looks for the next order before it sleeps. Measured: a lone producer stores a
+/// tenth more, many at once no fewer.
+const LOOK_FOR: Duration = Duration::from_micros(80);
 /// Pause before a store that failed is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -163,9 +166,22 @@ impl Thread {
                 Order::Reopen => self.reopen(),
             }
             if next.is_none() {
-                next = self.inbox.recv().ok();
+                next = self.next();
             }
         }
+    }
+
+    /// Who waits for one write before the next comes back at once: to be woken costs more than to look.
+    fn next(&self) -> Option<Order> {
+        let start = Instant::now();
+        while start.elapsed() < LOOK_FOR {
+            match self.inbox.try_recv() {
+                Ok(order) => return Some(order),
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+        self.inbox.recv().ok()
     }
 
     /// Writes this and all that already waits in one commit; returns the first order of another kind.
