@@ -11,7 +11,7 @@ use super::row::{self, damaged, kind_to_sql};
 use super::{queue, rounds};
 use crate::append::Appending;
 use crate::columns::{clock_from_sql, clock_to_sql, seq_from_sql, seq_to_sql};
-use crate::{Reader, Result, Store};
+use crate::{Reader, Result, Store, StoreError};
 
 /// Jobs that one transaction looks at, at most: no push waits for long.
 pub const RETIRED_AT_ONCE_MAX: usize = 256;
@@ -161,7 +161,7 @@ fn retire(connection: &Connection, now: WallTime, from: Option<RetireCursor>) ->
                 break;
             }
             (room, at.number) = (room - 1, number);
-            jobs += usize::from(pushed < limit && retire_one(connection, number, limit)?);
+            jobs += usize::from(pushed < limit && retire_whole(connection, number, limit)?);
         }
         if is_late || is_last {
             (at.state, at.number) = (at.state + 1, 0);
@@ -187,7 +187,19 @@ fn candidates(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Makes one job a past one, if it may be.
+/// As [`retire_one`]. A damaged job stays where it is, for whoever verifies the database, and keeps no
+/// others in the index.
+fn retire_whole(connection: &Connection, number: i64, limit: Hlc) -> Result<bool> {
+    match retire_one(connection, number, limit) {
+        Err(StoreError::Damaged(reason)) => {
+            tracing::warn!(%reason, "a job that is over stays in the index; see roda verify");
+            Ok(false)
+        }
+        retired => retired,
+    }
+}
+
+/// Makes one job a past one, if it may be. All is read before anything is written.
 fn retire_one(connection: &Connection, number: i64, limit: Hlc) -> Result<bool> {
     let Some(stored) = row::by_number(connection, number)? else {
         return Ok(false);
@@ -209,6 +221,7 @@ fn retire_one(connection: &Connection, number: i64, limit: Hlc) -> Result<bool> 
     if stored.is_duplicate || has_blobs || has_rivals {
         return Ok(false);
     }
+    let places = past::encode_places(connection, &places)?;
     connection
         .prepare_cached(
             "INSERT INTO job_past (author, seq, queue, state, key, places)
@@ -220,7 +233,7 @@ fn retire_one(connection: &Connection, number: i64, limit: Hlc) -> Result<bool> 
             stored.queue,
             kind_to_sql(stored.state),
             stored.key.as_deref().map(past::key_column),
-            past::encode_places(connection, &places)?,
+            places,
         ))?;
     for delete in [
         "DELETE FROM job_fact WHERE job = ?1",

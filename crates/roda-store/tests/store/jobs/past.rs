@@ -13,7 +13,7 @@ use roda_proto::job::{
 };
 use roda_proto::log::BatchBuilder;
 use roda_proto::{Batch, EntryKind, Hlc, Record, Seq, WallTime};
-use roda_store::{JobsQuery, Reader, Resolved, Retention, Store};
+use roda_store::{JobsQuery, Reader, Resolved, Retention, Store, StoreError};
 use rusqlite::Connection;
 
 use super::kit::*;
@@ -429,6 +429,24 @@ fn verify_finds_what_is_wrong_with_past_jobs() {
             "{sql}: {found:?}"
         );
     }
+}
+
+#[test]
+fn a_damaged_job_keeps_no_others_in_the_index() {
+    let mut kit = Kit::new();
+    let jobs = [(); 3].map(|()| done(&mut kit, PushOptions::default()));
+    let damage = "UPDATE job SET fold = X'00' WHERE seq = ?1";
+    let seq = i64::try_from(jobs[1].seq.0).unwrap();
+    Connection::open(kit.path())
+        .unwrap()
+        .execute(damage, [seq])
+        .unwrap();
+    assert_eq!(retire(&mut kit.store, ALL), 2);
+    assert!(kit.reader().job(jobs[2]).unwrap().is_some());
+    assert!(matches!(
+        kit.reader().job(jobs[1]),
+        Err(StoreError::Damaged(_))
+    ));
 }
 
 #[test]
