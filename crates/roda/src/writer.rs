@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self as std_mpsc, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roda_proto::{Record, Snapshot, WriteId};
 use roda_store::{Store, StoreError};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Writes in one commit at most.
 const GROUP_MAX: usize = 512;
